@@ -1,0 +1,59 @@
+package tfgraph
+
+import "fmt"
+
+// Saver writes variables to, and reads them from, TensorFlow's checkpoint
+// format (SaveV2, RestoreV2).
+type Saver struct {
+	Prefix  Tensor    // string scalar, to be fed: PREFIX of PREFIX.index and PREFIX.data-00000-of-00001
+	Save    Operation // writes all
+	Restore Operation // reads and assigns all
+}
+
+// NewSaver adds the operations that save vars, each under its key, and restore
+// them. keys and vars run in parallel.
+func NewSaver(s *Scope, keys []string, vars []*Variable) *Saver {
+	sv := &Saver{Prefix: Placeholder(s, "prefix", String, Shape{})}
+	if len(keys) != len(vars) || len(keys) == 0 {
+		s.Fail("saver: %d keys for %d variables", len(keys), len(vars))
+		return sv
+	}
+	slices := make([]string, len(keys))
+	types := make([]DataType, len(vars))
+	values := make([]Tensor, len(vars))
+	for i, v := range vars {
+		types[i] = v.DType
+		values[i] = v.ReadAfter(s)
+	}
+	names, all := StringsConst(s, keys), StringsConst(s, slices)
+	sv.Save = s.Add("SaveV2", Attrs{"dtypes": types}, sv.Prefix, names, all, values)
+	read := s.Add("RestoreV2", Attrs{"dtypes": types}, sv.Prefix, names, all)
+	assigns := make([]Operation, len(vars))
+	for i, v := range vars {
+		assigns[i] = v.Assign(s, read.Output(i))
+	}
+	sv.Restore = Group(s, "restore_all", assigns...)
+	return sv
+}
+
+// SaveTo writes the variables of the session under prefix.
+func (sv *Saver) SaveTo(sess *Session, prefix string) error {
+	return sv.run(sess, prefix, sv.Save, "save")
+}
+
+// RestoreFrom reads the variables into the session. A missing or misshapen one
+// is an error; then nothing can be said about the session's variables.
+func (sv *Saver) RestoreFrom(sess *Session, prefix string) error {
+	return sv.run(sess, prefix, sv.Restore, "restore")
+}
+
+func (sv *Saver) run(sess *Session, prefix string, op Operation, verb string) error {
+	v, err := StringScalar(prefix)
+	if err != nil {
+		return err
+	}
+	if _, err := sess.Run(Feeds{sv.Prefix: v}, nil, op); err != nil {
+		return fmt.Errorf("tfgraph: %s checkpoint %s: %w", verb, prefix, err)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+// Package tfdata builds tf.data input pipelines as graph nodes that
+// TensorFlow's C++ runtime runs in its own threads.
+//
+//	Range ─► Map ─► Batch ─► Prefetch ─► Iterator ── Next ─► tensors of the training graph
+//
+// Every constructor takes the dataset before it and returns the next one; the
+// element's types and static shapes are carried along.
+//
+// Caveat: an Iterator must be started (its Start operation run) in a session
+// before Next can be used there, and starting it again begins anew.
+package tfdata
+
+import "github.com/nasnet-go/nasnet/tfgraph"
+
+// Dataset is a node that yields elements.
+type Dataset struct {
+	node    tfgraph.Tensor // variant
+	Element []tfgraph.Spec // types and shapes of one element's components
+}
+
+// Autotune lets tf.data choose a degree of parallelism or a buffer size.
+const Autotune = int64(-1)
+
+func attrs(element []tfgraph.Spec) tfgraph.Attrs {
+	types := make([]tfgraph.DataType, len(element))
+	shapes := make([]tfgraph.Shape, len(element))
+	for i, e := range element {
+		types[i], shapes[i] = e.DType, e.Shape
+	}
+	return tfgraph.Attrs{"output_types": types, "output_shapes": shapes}
+}
+
+func (d Dataset) with(s *tfgraph.Scope, typ string, element []tfgraph.Spec, more tfgraph.Attrs, inputs ...any) Dataset {
+	a := attrs(element)
+	for k, v := range more {
+		a[k] = v
+	}
+	return Dataset{s.One(typ, a, inputs...), element}
+}
+
+// Range yields the int64 numbers start, start+1, … below stop; both are scalar
+// tensors, so that a run can feed where to begin.
+func Range(s *tfgraph.Scope, start, stop tfgraph.Tensor) Dataset {
+	element := []tfgraph.Spec{{DType: tfgraph.Int64, Shape: tfgraph.Shape{}}}
+	return Dataset{}.with(s, "RangeDataset", element, nil, start, stop, tfgraph.Scalarc(s, int64(1)))
+}
+
+// Batch groups n elements; a last smaller group is dropped if dropRemainder.
+func (d Dataset) Batch(s *tfgraph.Scope, n int64, dropRemainder bool) Dataset {
+	size := int64(-1)
+	if dropRemainder {
+		size = n
+	}
+	element := make([]tfgraph.Spec, len(d.Element))
+	for i, e := range d.Element {
+		element[i] = tfgraph.Spec{DType: e.DType, Shape: append(tfgraph.Shape{size}, e.Shape...)}
+	}
+	return d.with(s, "BatchDatasetV2", element, nil, d.node, tfgraph.Scalarc(s, n), boolean(s, dropRemainder))
+}
+
+// MapFunc computes an element from another one. captured are the tensors of
+// the outer graph given to Map.
+type MapFunc func(s *tfgraph.Scope, element, captured []tfgraph.Tensor) []tfgraph.Tensor
+
+// Map applies f to every element, parallel of them at once (Autotune: as many
+// as pay), and yields the results in order.
+func (d Dataset) Map(s *tfgraph.Scope, parallel int64, captured []tfgraph.Tensor, f MapFunc) Dataset {
+	args := append([]tfgraph.Spec(nil), d.Element...)
+	captureTypes := make([]tfgraph.DataType, len(captured))
+	for i, c := range captured {
+		args = append(args, tfgraph.SpecOf(c))
+		captureTypes[i] = c.DType()
+	}
+	n := len(d.Element)
+	fn := s.Define("map", args, func(s *tfgraph.Scope, all []tfgraph.Tensor) []tfgraph.Tensor { return f(s, all[:n], all[n:]) })
+	a := attrs(fn.Outputs)
+	a["f"], a["Targuments"] = fn, captureTypes
+	a["deterministic"] = "true"
+	a["use_inter_op_parallelism"] = true
+	op := s.AddFuncOp("ParallelMapDatasetV2", a, d.node, captured, tfgraph.Scalarc(s, parallel))
+	return Dataset{op.Output(0), fn.Outputs}
+}
+
+// Prefetch computes up to n elements ahead of their use.
+func (d Dataset) Prefetch(s *tfgraph.Scope, n int64) Dataset {
+	return d.with(s, "PrefetchDataset", d.Element, nil, d.node, tfgraph.Scalarc(s, n))
+}
+
+// Options sets how the pipeline is run: at most threads at once (0: one a core).
+func (d Dataset) Options(s *tfgraph.Scope, threads int64) Dataset {
+	if threads <= 0 {
+		return d
+	}
+	return d.with(s, "PrivateThreadPoolDataset", d.Element, nil, d.node, tfgraph.Scalarc(s, threads))
+}
+
+// Iterator hands out a dataset's elements, one a run.
+type Iterator struct {
+	Start tfgraph.Operation // begins the dataset from its first element
+	Next  []tfgraph.Tensor  // the components of the next element
+}
+
+// Iterate adds an iterator over the dataset. name is unique in the session.
+func (d Dataset) Iterate(s *tfgraph.Scope, name string) Iterator {
+	a := attrs(d.Element)
+	a["shared_name"], a["container"] = name, ""
+	it := s.One("IteratorV2", a, []any{}...)
+	next := s.Add("IteratorGetNext", attrs(d.Element), it)
+	out := Iterator{Start: s.Add("MakeIterator", nil, d.node, it)}
+	for i := range d.Element {
+		out.Next = append(out.Next, next.Output(i))
+	}
+	return out
+}
+
+func boolean(s *tfgraph.Scope, b bool) tfgraph.Tensor {
+	x := tfgraph.Scalarc(s, int32(0))
+	if b {
+		x = tfgraph.Scalarc(s, int32(1))
+	}
+	return tfgraph.Cast(s, x, tfgraph.Bool)
+}
