@@ -25,22 +25,30 @@ type Window struct {
 func (w Window) strides() []int64 { return []int64{1, w.Stride[0], w.Stride[1], 1} }
 func (w Window) size() []int64    { return []int64{1, w.Kernel[0], w.Kernel[1], 1} }
 
-func (w Window) dilations() []int64 {
-	return []int64{1, max(1, w.Dilation[0]), max(1, w.Dilation[1]), 1}
-}
-
-func (w Window) pointwise() bool {
-	return w.Kernel == [2]int64{1, 1} && w.Stride == [2]int64{1, 1}
-}
-
 // ReLU is max(x, 0).
 func ReLU(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor { return s.One("Relu", nil, x) }
 
 // Conv convolves x [N,H,W,C] with kernel w [kh,kw,C,F], without bias.
 func Conv(s *tfgraph.Scope, x, w tfgraph.Tensor, win Window) tfgraph.Tensor {
-	return s.One("Conv2D", tfgraph.Attrs{
-		"strides": win.strides(), "padding": string(win.Padding), "dilations": win.dilations(),
-	}, x, w) // [N,H',W',F]
+	attrs := tfgraph.Attrs{"strides": win.strides(), "padding": string(win.Padding)}
+	return s.One("Conv2D", attrs, x, spread(s, w, win.Dilation)) // [N,H',W',F]
+}
+
+// spread puts the zeros of a dilated window into its kernel: [kh,kw,C,F] ->
+// [(kh-1)*d+1,(kw-1)*d+1,C,F]. The operations' own dilation is not used because
+// the C API's gradient of Conv2D drops that attribute (TensorFlow 2.18,
+// cc/gradients/nn_grad.cc) and so is wrong without an error.
+func spread(s *tfgraph.Scope, w tfgraph.Tensor, d [2]int64) tfgraph.Tensor {
+	d = [2]int64{max(1, d[0]), max(1, d[1])}
+	if d == [2]int64{1, 1} {
+		return w
+	}
+	kh, kw, c, f := w.Dim(0), w.Dim(1), w.Dim(2), w.Dim(3)
+	none := [2]int32{}
+	w = tfgraph.Reshape(s, w, kh, 1, kw, 1, c, f)
+	w = tfgraph.Pad(s, w, none, [2]int32{0, int32(d[0] - 1)}, none, [2]int32{0, int32(d[1] - 1)}, none, none)
+	w = tfgraph.Reshape(s, w, kh*d[0], kw*d[1], c, f)
+	return tfgraph.Slice(s, w, []int32{0, 0, 0, 0}, []int32{int32((kh-1)*d[0] + 1), int32((kw-1)*d[1] + 1), -1, -1})
 }
 
 // PointwiseMatMul is a 1x1 convolution of stride 1 as a matrix product. Its
@@ -56,9 +64,8 @@ func PointwiseMatMul(s *tfgraph.Scope, x, w tfgraph.Tensor) tfgraph.Tensor {
 // Depthwise convolves each channel of x [N,H,W,C] with its own kernel,
 // w [kh,kw,C,1].
 func Depthwise(s *tfgraph.Scope, x, w tfgraph.Tensor, win Window) tfgraph.Tensor {
-	return s.One("DepthwiseConv2dNative", tfgraph.Attrs{
-		"strides": win.strides(), "padding": string(win.Padding), "dilations": win.dilations(),
-	}, x, w) // [N,H',W',C]
+	attrs := tfgraph.Attrs{"strides": win.strides(), "padding": string(win.Padding)}
+	return s.One("DepthwiseConv2dNative", attrs, x, spread(s, w, win.Dilation)) // [N,H',W',C]
 }
 
 // AvgPool averages windows; with Same padding it divides by the elements that
@@ -107,17 +114,23 @@ func Dense(s *tfgraph.Scope, x, w, b tfgraph.Tensor) tfgraph.Tensor {
 }
 
 // BatchNormTrain normalises x [N,H,W,C] with the batch's own mean and (biased)
-// variance. The returned variance [C] is the unbiased one, times n/(n-1), which
-// is what the moving variance receives (golden/slim README).
-func BatchNormTrain(s *tfgraph.Scope, x, gamma, beta tfgraph.Tensor, epsilon float32) (y, mean, variance tfgraph.Tensor) {
-	empty := tfgraph.Vector[float32](s)
-	op := s.Add("FusedBatchNormV3", tfgraph.Attrs{"epsilon": epsilon, "is_training": true}, x, gamma, beta, empty, empty)
+// variance. moved are the moving statistics [C] after this batch: decay * old +
+// (1-decay) * batch, where the batch's variance is the unbiased one, times
+// n/(n-1) (golden/slim README). decay must be below 1.
+func BatchNormTrain(s *tfgraph.Scope, x tfgraph.Tensor, p BatchNormParams, epsilon, decay float32) (y, movedMean, movedVariance tfgraph.Tensor) {
+	op := s.Add("FusedBatchNormV3", tfgraph.Attrs{
+		"epsilon": epsilon, "is_training": true, "exponential_avg_factor": 1 - decay,
+	}, x, p.Gamma, p.Beta, p.Mean, p.Variance)
 	return op.Output(0), op.Output(1), op.Output(2)
 }
 
-// BatchNorm normalises x [N,H,W,C] with given statistics [C].
-func BatchNorm(s *tfgraph.Scope, x, gamma, beta, mean, variance tfgraph.Tensor, epsilon float32) tfgraph.Tensor {
-	return s.One("FusedBatchNormV3", tfgraph.Attrs{"epsilon": epsilon, "is_training": false}, x, gamma, beta, mean, variance)
+// BatchNormParams are a batch norm's tensors, [C] each.
+type BatchNormParams struct{ Gamma, Beta, Mean, Variance tfgraph.Tensor }
+
+// BatchNorm normalises x [N,H,W,C] with the moving statistics.
+func BatchNorm(s *tfgraph.Scope, x tfgraph.Tensor, p BatchNormParams, epsilon float32) tfgraph.Tensor {
+	attrs := tfgraph.Attrs{"epsilon": epsilon, "is_training": false}
+	return s.One("FusedBatchNormV3", attrs, x, p.Gamma, p.Beta, p.Mean, p.Variance)
 }
 
 // LayerNorm normalises each example over height, width and channels, then
