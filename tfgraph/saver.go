@@ -7,6 +7,7 @@ import "fmt"
 type Saver struct {
 	Prefix  Tensor    // string scalar, to be fed: PREFIX of PREFIX.index and PREFIX.data-00000-of-00001
 	Save    Operation // writes all
+	Saved   Tensor    // the prefix, once all is written: what a SaverDef names
 	Restore Operation // reads and assigns all
 }
 
@@ -27,6 +28,7 @@ func NewSaver(s *Scope, keys []string, vars []*Variable) *Saver {
 	}
 	names, all := StringsConst(s, keys), StringsConst(s, slices)
 	sv.Save = s.Add("SaveV2", Attrs{"dtypes": types}, sv.Prefix, names, all, values)
+	sv.Saved = Identity(s.After(sv.Save), "saved", sv.Prefix)
 	read := s.Add("RestoreV2", Attrs{"dtypes": types}, sv.Prefix, names, all)
 	assigns := make([]Operation, len(vars))
 	for i, v := range vars {

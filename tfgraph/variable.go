@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 )
 
 // Initializer returns a variable's first value.
@@ -28,11 +29,21 @@ type Store struct {
 	byName map[string]*Variable
 	list   []*Variable
 	shared bool
+	values map[string]*Value // not nil: constants
 }
 
 // NewStore returns an empty store. First values drawn at random are a pure
 // function of seed and the variable's name.
 func NewStore(seed int64) *Store { return &Store{seed: seed, byName: map[string]*Variable{}} }
+
+// NewConstants returns a store whose "variables" are constants with the given
+// values, by name: for graphs that are only ever run forward, where constants
+// are 1.2 to 1.4 times as fast as variables. A name without a value is an error.
+func NewConstants(values map[string]*Value) *Store {
+	st := NewStore(0)
+	st.values = values
+	return st
+}
 
 // Shared returns a view of the store in which Get answers with the variable
 // that is there already: for an evaluation tower beside the training one.
@@ -82,9 +93,30 @@ func (st *Store) GetTyped(s *Scope, name string, dtype DataType, shape []int64, 
 		s.Fail("variable %s exists already; use Store.Shared to use it again", name)
 		return inert
 	}
-	v := st.create(s, name, dtype, shape, trainable, init)
+	v := st.constant(s, name, dtype, shape)
+	if st.values == nil {
+		v = st.create(s, name, dtype, shape, trainable, init)
+	}
 	st.byName[name] = v
 	st.list = append(st.list, v)
+	return v
+}
+
+// constant is a variable that cannot change: only its Read is valid.
+func (st *Store) constant(s *Scope, name string, dtype DataType, shape []int64) *Variable {
+	v := &Variable{Name: name, Shape: shape, DType: dtype}
+	if st.values == nil {
+		return v
+	}
+	value, ok := st.values[name]
+	switch {
+	case !ok:
+		s.Fail("no value for %s", name)
+	case !slices.Equal(value.Shape(), shape) || value.DataType() != dtype:
+		s.Fail("value of %s has shape %v, want %v", name, value.Shape(), shape)
+	default:
+		v.Read = s.g.Root().On(s.device).AddNamed(name, "Const", Attrs{"dtype": dtype, "value": value}).Output(0)
+	}
 	return v
 }
 
