@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -172,6 +173,9 @@ func (f *fetch) request(ctx context.Context, offset int64) error {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
 	reply, err := f.client.Do(req)
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		return wrapped.Err // without the URL, which File names
+	}
 	if err != nil {
 		return err
 	}

@@ -310,14 +310,14 @@ func TestCIFARRefusesWrongSources(t *testing.T) {
 		archive []byte
 		say     string
 	}{
-		"lacks a file":  {packTarGz(t, lacking), "data_batch_3.bin"},
-		"one bit":       {packTarGz(t, changed), "test_batch.bin"},
-		"short file":    {packTarGz(t, map[string][]byte{"test_batch.bin": []byte("short")}), "test_batch.bin"},
-		"leaves":        {packTarGz(t, map[string][]byte{"../test_batch.bin": d.files["test_batch.bin"]}), "unsafe"},
-		"other sprite":  {packTarGz(t, map[string][]byte{"package/test_batch.png": wide}), "2048 x 12"},
-		"label 10":      {packTarGz(t, map[string][]byte{"package/test_lables.json": []byte("[0,10]")}), "entry 1 is 10"},
-		"no archive":    {[]byte("what is this"), "corrupt"},
-		"no labels":     {packTarGz(t, map[string][]byte{"package/test_batch.png": encodePNG(t, opaque(1024, 12))}), "test_lables.json: 0 labels"},
+		"lacks a file": {packTarGz(t, lacking), "data_batch_3.bin"},
+		"one bit":      {packTarGz(t, changed), "test_batch.bin"},
+		"short file":   {packTarGz(t, map[string][]byte{"test_batch.bin": []byte("short")}), "test_batch.bin"},
+		"leaves":       {packTarGz(t, map[string][]byte{"../test_batch.bin": d.files["test_batch.bin"]}), "unsafe"},
+		"other sprite": {packTarGz(t, map[string][]byte{"package/test_batch.png": wide}), "2048 x 12"},
+		"label 10":     {packTarGz(t, map[string][]byte{"package/test_lables.json": []byte("[0,10]")}), "entry 1 is 10"},
+		"no archive":   {[]byte("what is this"), "corrupt"},
+		"no labels":    {packTarGz(t, map[string][]byte{"package/test_batch.png": encodePNG(t, opaque(1024, 12))}), "test_lables.json: 0 labels"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{Cache: t.TempDir(), Source: filepath.Join(t.TempDir(), "source")}
