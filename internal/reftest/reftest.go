@@ -1,0 +1,86 @@
+// Package reftest finds what tests compare with: the folder of reference data
+// beside the checkout, and a Python that has TensorFlow. It needs no cgo.
+//
+// Caveat: where the reference is absent the test is skipped, by name; so every
+// such test needs a small sibling that always runs.
+package reftest
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Shared returns a path in the folder of reference data: $NASNET_SHARED, or
+// ../shared beside the checkout.
+func Shared(t testing.TB, elem ...string) string {
+	t.Helper()
+	root := os.Getenv("NASNET_SHARED")
+	if root == "" {
+		root = filepath.Join(moduleRoot(t), "..", "shared")
+	}
+	path := filepath.Join(append([]string{root}, elem...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("reference data %s is not here (set NASNET_SHARED)", filepath.Join(elem...))
+	}
+	return path
+}
+
+func moduleRoot(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	t.Fatal("no go.mod above the test's directory")
+	return ""
+}
+
+// Python runs a script with TensorFlow at hand and returns what it prints.
+func Python(t testing.TB, script string, args ...string) string {
+	t.Helper()
+	python := findPython()
+	if python == "" {
+		t.Skip("no Python with TensorFlow is here (set NASNET_PYTHON, or run `make peers`)")
+	}
+	cmd := exec.Command(python, append([]string{"-c", script}, args...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "LD_LIBRARY_PATH=") // that of our own copy of the C library
+	})
+	cmd.Env = append(cmd.Env, "TF_CPP_MIN_LOG_LEVEL=2")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("python: %v\n%s", err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+var findPython = sync.OnceValue(func() string {
+	candidates := []string{os.Getenv("NASNET_PYTHON")}
+	if cache, err := os.UserCacheDir(); err == nil {
+		candidates = append(candidates, filepath.Join(cache, "nasnet", "peers", "bin", "python"))
+	}
+	for _, c := range append(candidates, "python3") {
+		if c == "" {
+			continue
+		}
+		// find_spec, not import: an import takes seconds.
+		cmd := exec.Command(c, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('tensorflow') is None)")
+		if cmd.Run() == nil {
+			return c
+		}
+	}
+	return ""
+})
