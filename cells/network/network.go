@@ -1,0 +1,85 @@
+// Package network turns a network's plan (package model) into a TensorFlow
+// graph.
+//
+//	model.Build(m) ─► Plan (layers, shapes, variables) ─► Build ─► logits, end points, updates
+//
+// The structure is written once, in package model; here each kind of layer has
+// its few lines of TensorFlow. Variables carry slim's names, so checkpoints
+// written by slim load as they are, and ours load into slim.
+//
+// Caveat: a training graph differs from an inference graph in its batch norms
+// (batch statistics), its auxiliary head, drop path and dropout. Build both
+// from one plan with the store's Shared view for the second.
+package network
+
+import (
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/tfgraph"
+)
+
+// Options says which graph of the network is built.
+type Options struct {
+	// Training uses batch statistics, builds the auxiliary head, and drops
+	// paths and units as the model says.
+	Training bool
+	// Keep holds the keep probability of each cell's paths, float32
+	// [Plan.TotalCells], in training; see ScheduledDropPath in package train.
+	// Not needed where the model drops no path.
+	Keep tfgraph.Tensor
+	// Noise is the key of this step's random masks, int64 [2], such as
+	// {seed, step}. Needed in training where the model drops anything.
+	Noise tfgraph.Tensor
+	// PlainPointwise keeps 1x1 convolutions as Conv2D. By default training
+	// writes them as matrix products, whose filter gradients are cheaper on CPUs.
+	PlainPointwise bool
+}
+
+// Output is what a network computes.
+type Output struct {
+	Logits    tfgraph.Tensor            // [N,classes]
+	AuxLogits tfgraph.Tensor            // [N,classes], in training with an auxiliary head
+	Pooled    tfgraph.Tensor            // [N,penultimate]
+	EndPoints map[string]tfgraph.Tensor // by slim's names
+	Updates   []tfgraph.Operation       // of the moving statistics, in training
+	Decayed   []*tfgraph.Variable       // weights that take L2 decay, in training
+}
+
+// Build adds the planned network for images [N,H,W,C] to the graph. Faults are
+// the graph's (see tfgraph.Graph.Err).
+func Build(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, images tfgraph.Tensor, o Options) Output {
+	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers))}
+	if o.Training {
+		b.dropMasks(s.Sub("drop_path"), images)
+	}
+	for i, l := range plan.Layers {
+		if l.Aux && !o.Training {
+			continue
+		}
+		b.out[i] = b.layer(s.Sub("%s", l.Name), i, images)
+	}
+	return b.output()
+}
+
+type builder struct {
+	st    *tfgraph.Store
+	plan  *model.Plan
+	o     Options
+	out   []tfgraph.Tensor       // of each layer
+	masks map[int]tfgraph.Tensor // of drop-path layers
+	res   Output
+}
+
+func (b *builder) output() Output {
+	b.res.Logits = b.out[b.plan.Logits]
+	b.res.Pooled = b.out[b.plan.Pooled]
+	if b.o.Training && b.plan.AuxLogits >= 0 {
+		b.res.AuxLogits = b.out[b.plan.AuxLogits]
+	}
+	b.res.EndPoints = map[string]tfgraph.Tensor{}
+	for _, e := range b.plan.EndPoints {
+		if b.out[e.Layer].Valid() {
+			b.res.EndPoints[e.Name] = b.out[e.Layer]
+		}
+	}
+	return b.res
+}
