@@ -1,0 +1,73 @@
+# Everything sets itself up: `make demo` and `make test` work from a fresh clone.
+# Needed: Go, a C compiler, and pip or an installed TensorFlow 2.18 (or LIBTENSORFLOW_DIR).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BENCH   ?= first-step
+TESTARGS ?=
+
+LIBTF := CGO_ENABLED=0 $(GO) run ./internal/libtf/cmd/libtf
+TOOL  := $(GO) tool -modfile=internal/tools/go.mod
+# Headers and library for cgo, in this recipe's shell. Two steps: eval alone would hide a failure.
+WITH_TF := tfenv="$$($(LIBTF) env)"; eval "$$tfenv"; export CGO_ENABLED=1;
+# The packages that link TensorFlow are those that depend on graft; the rest needs no cgo.
+GRAFT := github.com/wamuir/graft/tensorflow
+LINKS := {{$$p := .}}{{range .Deps}}{{if eq . "$(GRAFT)"}}{{$$p.ImportPath}}{{"\n"}}{{end}}{{end}}
+HALVES := all="$$(CGO_ENABLED=1 $(GO) list ./...)"; \
+	linked="$$(CGO_ENABLED=1 $(GO) list -f '$(LINKS)' ./... | sed '/^$$/d')"; \
+	pure="$$(comm -23 <(sort <<<"$$all") <(sort <<<"$$linked"))";
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+.PHONY: libtensorflow
+libtensorflow: ## find TensorFlow's C library, or fetch it into the user's cache
+	@$(LIBTF) fetch
+
+.PHONY: build
+build: libtensorflow ## bin/nasnet (pure Go) and bin/nasnet-engine (links TensorFlow)
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/nasnet ./cmd/nasnet
+	@$(WITH_TF) set -x; $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/nasnet-engine ./cmd/nasnet-engine
+
+.PHONY: demo
+demo: build ## the whole chain on CIFAR-10: search, retrain, evaluate, export, serve; run again to resume
+	@bin/nasnet run --config quickstart
+
+.PHONY: test
+test: build ## every test (TESTARGS: further arguments of go test)
+	@$(HALVES) \
+	run() { CGO_ENABLED=0 $(GO) test -json $(TESTARGS) $$pure || status=1; \
+	        CGO_ENABLED=0 $(GO) test -C internal/tools -json ./... || status=1; \
+	        $(WITH_TF) [ -z "$$linked" ] || $(GO) test -json -timeout 20m $(TESTARGS) $$linked || status=1; \
+	        return $$status; }; \
+	status=0; run | $(GO) run -C internal/tools ./testsum
+
+.PHONY: check
+check: libtensorflow check-nocgo ## formatting, vet, staticcheck, layers, short tests
+	@$(HALVES) $(WITH_TF) [ -z "$$linked" ] || { set -x; \
+	$(GO) vet $$linked; $(TOOL) staticcheck $$linked; $(GO) test -short $$linked; }
+
+.PHONY: check-nocgo
+check-nocgo: ## the same for the packages that need no TensorFlow
+	@$(HALVES) export CGO_ENABLED=0; \
+	unformatted="$$($(TOOL) gofumpt -l $$(find . -name '*.go'))"; \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi; \
+	set -x; $(GO) vet $$pure; $(TOOL) staticcheck $$pure; $(GO) test -short $$pure
+
+.PHONY: bench
+bench: build ## measure (BENCH="first-step train infer …": which)
+	@for what in $(BENCH); do bin/nasnet bench "$$what"; done
+
+.PHONY: fmt
+fmt: ## format the code
+	@$(TOOL) gofumpt -w $$(find . -name '*.go')
+
+.PHONY: clean
+clean: ## remove bin; runs and the user's cache stay
+	rm -rf bin
