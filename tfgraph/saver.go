@@ -9,6 +9,7 @@ type Saver struct {
 	Save    Operation // writes all
 	Saved   Tensor    // the prefix, once all is written: what a SaverDef names
 	Restore Operation // reads and assigns all
+	Verify  Operation // reads all, which checks every tensor's checksum
 }
 
 // NewSaver adds the operations that save vars, each under its key, and restore
@@ -30,6 +31,7 @@ func NewSaver(s *Scope, keys []string, vars []*Variable) *Saver {
 	sv.Save = s.Add("SaveV2", Attrs{"dtypes": types}, sv.Prefix, names, all, values)
 	sv.Saved = Identity(s.After(sv.Save), "saved", sv.Prefix)
 	read := s.Add("RestoreV2", Attrs{"dtypes": types}, sv.Prefix, names, all)
+	sv.Verify = Group(s.After(read), "verify_all")
 	assigns := make([]Operation, len(vars))
 	for i, v := range vars {
 		assigns[i] = v.Assign(s, read.Output(i))
@@ -47,6 +49,11 @@ func (sv *Saver) SaveTo(sess *Session, prefix string) error {
 // is an error; then nothing can be said about the session's variables.
 func (sv *Saver) RestoreFrom(sess *Session, prefix string) error {
 	return sv.run(sess, prefix, sv.Restore, "restore")
+}
+
+// VerifyAt reads every tensor under prefix, with its checksum, and assigns none.
+func (sv *Saver) VerifyAt(sess *Session, prefix string) error {
+	return sv.run(sess, prefix, sv.Verify, "verify")
 }
 
 func (sv *Saver) run(sess *Session, prefix string, op Operation, verb string) error {
