@@ -28,7 +28,7 @@ func NASNetOps() []Op {
 // Combine names how a block joins its two branches.
 type Combine string
 
-// Ways to combine; the zero value is Add. The norms are NASNet-B's and -C's.
+// Ways to combine; an empty one counts as Add. The norms are NASNet-B's and -C's.
 const (
 	Add             Combine = "add"
 	Concat          Combine = "concat"

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/savedmodel"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/tftest"
@@ -134,7 +135,7 @@ func TestPythonLoadsBothForms(t *testing.T) {
 import sys, tensorflow as tf
 f = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 print(",".join("%g" % v for v in f(x=tf.constant([1.0, 2.0, 5.0]))["y"].numpy()))`
-		if got := tftest.Python(t, script, dir); got != "2.5,3,4.5" {
+		if got := reftest.Python(t, script, dir); got != "2.5,3,4.5" {
 			t.Errorf("Python's loader computed %q", got)
 		}
 	})

@@ -35,7 +35,7 @@ type BatchNormConfig struct {
 // Model is a network's configuration: the fields of a model file.
 type Model struct {
 	Name               string          `yaml:"-" json:"name"`
-	Cell               cells.Genotype  `yaml:"-" json:"-"`
+	Cell               cells.Genotype  `yaml:"-" json:"cell"`
 	Style              Style           `yaml:"style" json:"style"`
 	NormalCells        int             `yaml:"normal_cells" json:"normal_cells"`       // a multiple of 3
 	Filters            int             `yaml:"filters" json:"filters"`                 // of the first stack

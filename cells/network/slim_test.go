@@ -13,6 +13,7 @@ import (
 	"github.com/nasnet-go/nasnet/cells"
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/cells/network"
+	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/nn"
 	"github.com/nasnet-go/nasnet/tfgraph/tftest"
@@ -46,7 +47,7 @@ type golden struct {
 
 func load(t *testing.T, name string) golden {
 	t.Helper()
-	g := golden{dir: tftest.Shared(t, "golden", "slim", name)}
+	g := golden{dir: reftest.Shared(t, "golden", "slim", name)}
 	raw, err := os.ReadFile(filepath.Join(g.dir, "config.json"))
 	if err != nil {
 		t.Fatal(err)

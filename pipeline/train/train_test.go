@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 	"github.com/nasnet-go/nasnet/tfgraph"
@@ -225,7 +226,7 @@ func TestPythonReadsOurCheckpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := tftest.Python(t, `
+	got := reftest.Python(t, `
 import sys, tensorflow as tf
 r = tf.train.load_checkpoint(tf.train.latest_checkpoint(sys.argv[1]))
 print(len(r.get_variable_to_shape_map()), repr(float(r.get_tensor("fc/biases")[1])))`, filepath.Join(dir, "checkpoints"))
@@ -268,7 +269,7 @@ func TestValidateListsAllFaults(t *testing.T) {
 
 // Every row of slim's table of keep probabilities.
 func TestDropPathAgainstSlim(t *testing.T) {
-	f, err := os.Open(tftest.Shared(t, "golden", "slim", "droppath.csv"))
+	f, err := os.Open(reftest.Shared(t, "golden", "slim", "droppath.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}

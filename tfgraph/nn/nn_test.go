@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/nn"
 	"github.com/nasnet-go/nasnet/tfgraph/tftest"
@@ -39,7 +40,7 @@ func input(s *tfgraph.Scope, seed uint64, shape ...int64) tfgraph.Tensor {
 }
 
 func TestDropPathGolden(t *testing.T) {
-	g := tftest.Npz(t, tftest.Shared(t, "golden", "slim", "optim", "optim.npz"))
+	g := tftest.Npz(t, reftest.Shared(t, "golden", "slim", "optim", "optim.npz"))
 	x, u, keeps, want := g["drop_path/x"], g["drop_path/uniform"], g["drop_path/keep_probs"], g["drop_path/out"].Float32()
 	size := len(x.Data)
 	for i, keep := range keeps.Float32() {
@@ -52,7 +53,7 @@ func TestDropPathGolden(t *testing.T) {
 }
 
 func TestCrossEntropyGolden(t *testing.T) {
-	g := tftest.Npz(t, tftest.Shared(t, "golden", "slim", "optim", "optim.npz"))
+	g := tftest.Npz(t, reftest.Shared(t, "golden", "slim", "optim", "optim.npz"))
 	classes := make([]int64, 6)
 	for i, c := range g["xent/labels"].Data {
 		classes[i] = int64(c)

@@ -6,6 +6,7 @@ import (
 	"path"
 	"testing"
 
+	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/optim"
 	"github.com/nasnet-go/nasnet/tfgraph/tftest"
@@ -13,7 +14,7 @@ import (
 
 func goldenOptim(t *testing.T) map[string]tftest.Array {
 	t.Helper()
-	return tftest.Npz(t, tftest.Shared(t, "golden", "slim", "optim", "optim.npz"))
+	return tftest.Npz(t, reftest.Shared(t, "golden", "slim", "optim", "optim.npz"))
 }
 
 // trace runs a rule five steps on fixed gradients or on 0.5*sum(a*(w-c)²) and

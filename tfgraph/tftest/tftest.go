@@ -4,8 +4,6 @@ package tftest
 
 import (
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/nasnet-go/nasnet/tfgraph"
@@ -82,34 +80,4 @@ func Near(t *testing.T, what string, got, want []float32, tol float64) {
 	if d := MaxAbsDiff(got, want); !(d <= tol) {
 		t.Errorf("%s: largest difference %g, allowed %g (%d and %d elements)", what, d, tol, len(got), len(want))
 	}
-}
-
-// Shared returns a path in the folder of reference data beside the checkout
-// (or $NASNET_SHARED), and skips the test, by name, where it is not there.
-func Shared(t testing.TB, elem ...string) string {
-	t.Helper()
-	root := os.Getenv("NASNET_SHARED")
-	if root == "" {
-		root = filepath.Join(moduleRoot(t), "..", "shared")
-	}
-	p := filepath.Join(append([]string{root}, elem...)...)
-	if _, err := os.Stat(p); err != nil {
-		t.Skipf("reference data %s is not here (set NASNET_SHARED)", filepath.Join(elem...))
-	}
-	return p
-}
-
-func moduleRoot(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-	}
-	t.Fatal("no go.mod above the test's directory")
-	return ""
 }
