@@ -60,6 +60,15 @@ func CIFAR10(ctx context.Context, o Options) (CIFAR, error) {
 	return officialCIFAR.obtain(ctx, o)
 }
 
+// VerifyCIFAR10 checks the six files of a directory against the digests of
+// CIFAR-10 and reports all that are wrong.
+func VerifyCIFAR10(dir string) (CIFAR, error) {
+	if err := officialCIFAR.verify(dir); err != nil {
+		return CIFAR{}, fmt.Errorf("sets: cifar10: %w", err)
+	}
+	return officialCIFAR.describe(dir, dir), nil
+}
+
 // source is one way to obtain the set: fill writes the batch files into files,
 // and may keep a part of a download in work for the next attempt.
 type source struct {
