@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -79,4 +80,21 @@ func openSystem(o Options, dir string) (Library, error) {
 		}
 	}
 	return o.open(Library{Dir: dir, Lib: dir, Include: include, Origin: FromSystem})
+}
+
+// Missing returns those of the names (for example "libcudnn.so.9") that the
+// loader would not find: neither in dirs nor in its own cache.
+func Missing(ctx context.Context, names, dirs []string) []string {
+	known := map[string]bool{}
+	for _, path := range loaderCache(ctx, "lib") {
+		known[filepath.Base(path)] = true
+	}
+	var missing []string
+	for _, name := range names {
+		inDir := func(dir string) bool { return isFile(filepath.Join(dir, name)) }
+		if !known[name] && !slices.ContainsFunc(dirs, inDir) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
 }
