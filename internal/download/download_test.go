@@ -218,7 +218,10 @@ func TestFileOutlastsABusyServer(t *testing.T) {
 
 func TestFileGivesUpOnAServerThatStaysBusy(t *testing.T) {
 	requests := 0
-	o := serve(t, func(w http.ResponseWriter, r *http.Request) { requests++; http.Error(w, "busy", http.StatusServiceUnavailable) })
+	o := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		http.Error(w, "busy", http.StatusServiceUnavailable)
+	})
 	o.Retries = 2
 	if err := File(t.Context(), o); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Fatalf("got %v", err)
