@@ -1,0 +1,248 @@
+// Package api holds the requests and results of the engine's commands: what the
+// front (nasnet) writes on an engine's stdin and reads back. Both sides import
+// it; it needs no TensorFlow.
+//
+// Caveat: a request carries the whole configuration of its work. The engine
+// reads no configuration file and no environment of its own.
+package api
+
+import "github.com/nasnet-go/nasnet/cells/model"
+
+// The commands of nasnet-engine.
+const (
+	Trial        = "trial"         // train a search's child and measure it on held-out images
+	Train        = "train"         // train a network in a run directory, resuming
+	Eval         = "eval"          // measure a checkpoint or a SavedModel
+	Export       = "export"        // write a SavedModel
+	CheckExport  = "check-export"  // load a SavedModel anew and compare its logits
+	Predict      = "predict"       // classify images or arrays
+	ServeBackend = "serve-backend" // answer predictions on a socket
+	FirstStep    = "first-step"    // time from process start to the end of the first training step
+	Doctor       = "doctor"        // TensorFlow's version and devices
+	Abort        = "abort"         // kill itself with SIGABRT: for tests of the supervision
+)
+
+// Threads says how TensorFlow uses the machine.
+type Threads struct {
+	InterOp   int    `json:"inter_op"`          // operations at once; 0: one a core
+	IntraOp   int    `json:"intra_op"`          // threads of one operation; 0: one a core
+	Grappler  string `json:"grappler"`          // "", "one" or "off"
+	Precision string `json:"precision"`         // "", "bf16" or "fp16"
+	XLA       bool   `json:"xla"`               // compile clusters
+	Devices   int    `json:"devices,omitempty"` // virtual CPU devices; 0: one
+}
+
+// Data names images to learn from or to measure on.
+type Data struct {
+	Train       []string `json:"train"`       // CIFAR-10 binary files, in order
+	Test        []string `json:"test"`        // the same for the test images
+	Images      int      `json:"images"`      // training images used; 0: all that are not held out
+	HeldOut     int      `json:"held_out"`    // training images set aside for validation
+	Seed        uint64   `json:"seed"`        // of the split
+	Standardize string   `json:"standardize"` // image | channel | none
+	CropPad     int64    `json:"crop_pad"`    // pixels padded before the random crop; 0: no crop
+	Flip        bool     `json:"flip"`
+	Cutout      int64    `json:"cutout"` // side in pixels; 0: none
+}
+
+// Optimizer says how gradients change weights.
+type Optimizer struct {
+	Name     string  `json:"name"` // momentum | rmsprop | adam
+	Momentum float64 `json:"momentum"`
+	Nesterov bool    `json:"nesterov"`
+	Decay    float64 `json:"decay"`   // rmsprop's mean square; adam's beta2
+	Epsilon  float64 `json:"epsilon"` // rmsprop, adam
+}
+
+// Schedule is the learning rate's.
+type Schedule struct {
+	Name        string  `json:"name"` // cosine | exponential | constant
+	Rate        float64 `json:"rate"`
+	WarmupSteps int64   `json:"warmup_steps"`
+	DecayEpochs float64 `json:"decay_epochs"` // exponential: epochs an interval
+	DecayRate   float64 `json:"decay_rate"`   // exponential: factor an interval
+}
+
+// Training is a recipe.
+type Training struct {
+	Batch           int64     `json:"batch"`
+	Epochs          float64   `json:"epochs"`
+	Steps           int64     `json:"steps"` // instead of epochs, if not 0
+	Optimizer       Optimizer `json:"optimizer"`
+	Schedule        Schedule  `json:"schedule"`
+	WeightDecay     float64   `json:"weight_decay"`
+	ClipNorm        float64   `json:"clip_norm"`
+	LabelSmoothing  float64   `json:"label_smoothing"`
+	AuxWeight       float64   `json:"aux_weight"`
+	DropPathVersion string    `json:"drop_path_version"`
+	EMA             float64   `json:"ema"`
+	CheckpointSteps int64     `json:"checkpoint_steps"`
+	KeepCheckpoints int       `json:"keep_checkpoints"`
+	ReportSteps     int64     `json:"report_steps"`
+}
+
+// TrialRequest asks for one child of a search.
+type TrialRequest struct {
+	Model     model.Model `json:"model"`
+	Data      Data        `json:"data"`
+	Train     Training    `json:"train"`
+	Seed      int64       `json:"seed"`
+	Threads   Threads     `json:"threads"`
+	EvalBatch int64       `json:"eval_batch"`
+}
+
+// TrialResult is what a child came to.
+type TrialResult struct {
+	Accuracy        float64 `json:"accuracy"` // on the held-out images
+	Loss            float64 `json:"loss"`     // of the last training report
+	Steps           int64   `json:"steps"`
+	Seconds         float64 `json:"seconds"` // of its training steps
+	Params          int64   `json:"params"`  // trainable
+	ImagesPerSecond float64 `json:"images_per_second"`
+}
+
+// TrainRequest asks for a training in a run directory; it goes on from the
+// newest checkpoint there.
+type TrainRequest struct {
+	Dir     string      `json:"dir"`
+	Digest  string      `json:"digest"` // of the configuration: checkpoints of another one are refused
+	Model   model.Model `json:"model"`
+	Data    Data        `json:"data"`
+	Train   Training    `json:"train"`
+	Seed    int64       `json:"seed"`
+	Threads Threads     `json:"threads"`
+}
+
+// TrainResult is what a training came to.
+type TrainResult struct {
+	Steps      int64   `json:"steps"`
+	Epochs     float64 `json:"epochs"`
+	Loss       float64 `json:"loss"`
+	Checkpoint string  `json:"checkpoint"`
+	ResumedAt  int64   `json:"resumed_at"`
+	Seconds    float64 `json:"seconds"`
+	Params     int64   `json:"params"`
+}
+
+// EvalRequest asks for the accuracy of a checkpoint or a SavedModel.
+type EvalRequest struct {
+	Model       model.Model `json:"model"`                 // with Checkpoint
+	Checkpoint  string      `json:"checkpoint,omitempty"`  // its directory
+	SavedModel  string      `json:"saved_model,omitempty"` // or a SavedModel version's directory
+	Averages    bool        `json:"averages"`              // use moving averages where the checkpoint has them
+	Data        Data        `json:"data"`
+	Split       string      `json:"split"` // test | validation
+	Batch       int64       `json:"batch"`
+	Predictions string      `json:"predictions,omitempty"` // file for the logits, .npy float32 [N,classes]
+	Threads     Threads     `json:"threads"`
+}
+
+// EvalResult is a measurement. Intervals are Wilson's at 95 %.
+type EvalResult struct {
+	Images          int64      `json:"images"`
+	Top1            float64    `json:"top1"`
+	Top5            float64    `json:"top5"`
+	Top1CI95        [2]float64 `json:"top1_ci95"`
+	Top5CI95        [2]float64 `json:"top5_ci95"`
+	Loss            float64    `json:"loss"`
+	ImagesPerSecond float64    `json:"images_per_second"`
+}
+
+// ExportRequest asks for a SavedModel.
+type ExportRequest struct {
+	Model       model.Model `json:"model"`
+	Checkpoint  string      `json:"checkpoint"`
+	Averages    bool        `json:"averages"`
+	Dir         string      `json:"dir"` // NAME/ : the version is a directory in it
+	Version     int64       `json:"version"`
+	Classes     []string    `json:"classes"`
+	Standardize string      `json:"standardize"`
+	Optimize    bool        `json:"optimize"` // weights as constants
+	Manifest    []byte      `json:"manifest,omitempty"`
+}
+
+// ExportResult is what was written.
+type ExportResult struct {
+	Dir        string   `json:"dir"`
+	Bytes      int64    `json:"bytes"`
+	Signatures []string `json:"signatures"`
+}
+
+// CheckExportRequest asks for a comparison of a SavedModel, loaded anew, with
+// logits computed before.
+type CheckExportRequest struct {
+	SavedModel string  `json:"saved_model"`
+	Data       Data    `json:"data"`
+	Images     int     `json:"images"`   // of the test split, from the first
+	Expected   string  `json:"expected"` // .npy float32 [N,classes]
+	Threads    Threads `json:"threads"`
+}
+
+// CheckExportResult is how far the logits are apart.
+type CheckExportResult struct {
+	Images     int     `json:"images"`
+	MaxAbsDiff float64 `json:"max_abs_diff"`
+}
+
+// PredictRequest asks for the logits of an array, or the classes of image files.
+type PredictRequest struct {
+	SavedModel string      `json:"saved_model,omitempty"`
+	Model      model.Model `json:"model"`
+	Weights    string      `json:"weights,omitempty"` // checkpoint directory or prefix
+	Input      string      `json:"input,omitempty"`   // .npy float32 [N,H,W,C]
+	Output     string      `json:"output,omitempty"`  // .npy for the logits
+	Files      []string    `json:"files,omitempty"`   // encoded images, with SavedModel
+	Top        int         `json:"top"`
+	Threads    Threads     `json:"threads"`
+}
+
+// PredictResult lists classes, best first, for each file.
+type PredictResult struct {
+	Shape []int64      `json:"shape,omitempty"` // of the logits written
+	Files []Prediction `json:"files,omitempty"`
+}
+
+// Prediction is one image's.
+type Prediction struct {
+	File string  `json:"file"`
+	Best []Class `json:"best"`
+}
+
+// Class is one candidate.
+type Class struct {
+	Index       int     `json:"index"`
+	Name        string  `json:"name,omitempty"`
+	Probability float64 `json:"probability"`
+}
+
+// ServeRequest starts a backend that answers on a socket until it is stopped.
+type ServeRequest struct {
+	Socket   string  `json:"socket"`
+	ModelDir string  `json:"model_dir"`
+	Name     string  `json:"name"`
+	Version  int64   `json:"version"`
+	Threads  Threads `json:"threads"`
+}
+
+// FirstStepRequest is a child to be trained for one step.
+type FirstStepRequest struct {
+	Model   model.Model `json:"model"`
+	Train   Training    `json:"train"`
+	Threads Threads     `json:"threads"`
+	Steps   int64       `json:"steps"` // timed after the first
+}
+
+// FirstStepResult tells the parts of the wait.
+type FirstStepResult struct {
+	BuildSeconds     float64 `json:"build_seconds"`
+	FirstStepSeconds float64 `json:"first_step_seconds"` // the first run of the step itself
+	ImagesPerSecond  float64 `json:"images_per_second,omitempty"`
+	Params           int64   `json:"params"`
+	PeakMemoryBytes  int64   `json:"peak_memory_bytes"`
+}
+
+// DoctorResult is what TensorFlow says of itself.
+type DoctorResult struct {
+	Version string   `json:"version"`
+	Devices []string `json:"devices"`
+}
