@@ -1,6 +1,10 @@
 package data_test
 
 import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
@@ -246,5 +250,49 @@ func TestSplitIsDisjointAndStable(t *testing.T) {
 	}
 	if _, _, err := data.Split(100, 90, 20, 4); err == nil {
 		t.Error("more records than there are were split")
+	}
+}
+
+// A picture of the right size goes through unchanged; a larger one is scaled.
+func TestDecodeKeepsPixelsAndScales(t *testing.T) {
+	encode := func(size int) string {
+		img := image.NewRGBA(image.Rect(0, 0, size, size))
+		for i := range size * size {
+			img.Set(i%size, i/size, color.RGBA{uint8(10 * (i % size) * 8 / size), 100, uint8(5 * (i / size) * 8 / size), 255})
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	g := tfgraph.New()
+	s := g.Root()
+	in := tfgraph.Placeholder(s, "in", tfgraph.String, tfgraph.Shape{-1})
+	out := data.Decode(s, in, 8, 8, data.Unscaled)
+	sess := tftest.Session(t, g, tfgraph.SessionOptions{})
+	v, err := tfgraph.Strings([]string{encode(8), encode(64), encode(8)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := sess.Run(tfgraph.Feeds{in: v}, []tfgraph.Tensor{out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := tftest.Floats(t, got)[0]
+	if len(x) != 3*8*8*3 {
+		t.Fatalf("%d values", len(x))
+	}
+	for p := range 64 {
+		want := []float32{float32(10*(p%8)) / 255, 100.0 / 255, float32(5*(p/8)) / 255}
+		tftest.Near(t, "pixel", x[3*p:3*p+3], want, 1e-6)
+		if p%8 > 0 && p%8 < 7 && p/8 > 0 && p/8 < 7 {
+			tftest.Near(t, "scaled pixel", x[192+3*p:192+3*p+3], want, 6.0/255)
+		}
+	}
+	tftest.Near(t, "third picture", x[384:], x[:192], 0)
+	bad, _ := tfgraph.Strings([]string{"not an image"})
+	if _, err := sess.Run(tfgraph.Feeds{in: bad}, []tfgraph.Tensor{out}); err == nil {
+		t.Error("garbage was decoded")
 	}
 }

@@ -127,10 +127,16 @@ func BatchNormTrain(s *tfgraph.Scope, x tfgraph.Tensor, p BatchNormParams, epsil
 // BatchNormParams are a batch norm's tensors, [C] each.
 type BatchNormParams struct{ Gamma, Beta, Mean, Variance tfgraph.Tensor }
 
-// BatchNorm normalises x [N,H,W,C] with the moving statistics.
+// BatchNorm normalises x [N,H,W,C] with the moving statistics: x*scale + shift,
+// scale = gamma/sqrt(variance+epsilon), shift = beta - mean*scale. Written out
+// because the CPU kernel of the fused operation is several times slower in
+// inference, and because with constant weights TensorFlow then folds scale into
+// the convolution before it.
 func BatchNorm(s *tfgraph.Scope, x tfgraph.Tensor, p BatchNormParams, epsilon float32) tfgraph.Tensor {
-	attrs := tfgraph.Attrs{"epsilon": epsilon, "is_training": false}
-	return s.One("FusedBatchNormV3", attrs, x, p.Gamma, p.Beta, p.Mean, p.Variance)
+	root := tfgraph.Rsqrt(s, tfgraph.Add(s, p.Variance, tfgraph.Scalarc(s, epsilon)))
+	scale := tfgraph.Mul(s, root, p.Gamma)                         // [C]
+	shift := tfgraph.Sub(s, p.Beta, tfgraph.Mul(s, p.Mean, scale)) // [C]
+	return s.One("BiasAdd", nil, tfgraph.Mul(s, x, scale), shift)
 }
 
 // LayerNorm normalises each example over height, width and channels, then

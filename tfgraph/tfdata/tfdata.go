@@ -45,6 +45,24 @@ func Range(s *tfgraph.Scope, start, stop tfgraph.Tensor) Dataset {
 	return Dataset{}.with(s, "RangeDataset", element, nil, start, stop, tfgraph.Scalarc(s, int64(1)))
 }
 
+// Slices yields the rows of a tensor along its first axis.
+func Slices(s *tfgraph.Scope, x tfgraph.Tensor) Dataset {
+	element := []tfgraph.Spec{{DType: x.DType(), Shape: tfgraph.Shape(x.Shape()[min(1, len(x.Shape())):])}}
+	a := tfgraph.Attrs{"Toutput_types": []tfgraph.DataType{x.DType()}, "output_shapes": []tfgraph.Shape{element[0].Shape}}
+	return Dataset{s.One("TensorSliceDataset", a, []tfgraph.Tensor{x}), element}
+}
+
+// Single is the components of the only element of a dataset, without an
+// iterator: it serves as a function of the tensors the dataset is made of.
+func (d Dataset) Single(s *tfgraph.Scope) []tfgraph.Tensor {
+	op := s.Add("DatasetToSingleElement", attrs(d.Element), d.node)
+	out := make([]tfgraph.Tensor, len(d.Element))
+	for i := range out {
+		out[i] = op.Output(i)
+	}
+	return out
+}
+
 // Batch groups n elements; a last smaller group is dropped if dropRemainder.
 func (d Dataset) Batch(s *tfgraph.Scope, n int64, dropRemainder bool) Dataset {
 	size := int64(-1)

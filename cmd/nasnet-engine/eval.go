@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/cells/network"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/internal/npy"
+	"github.com/nasnet-go/nasnet/pipeline/data"
+	"github.com/nasnet-go/nasnet/pipeline/eval"
+	"github.com/nasnet-go/nasnet/pipeline/train"
+	"github.com/nasnet-go/nasnet/savedmodel"
+	"github.com/nasnet-go/nasnet/tfgraph"
+	"github.com/nasnet-go/nasnet/tfgraph/optim"
+)
+
+// evaluation is a pass over images: their pipeline and what computes logits.
+type evaluation struct {
+	input  *data.Memory
+	logits tfgraph.Tensor
+	n      int64
+}
+
+// newEvaluation adds an inference tower with a pipeline of its own to a graph.
+func newEvaluation(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, im data.Images, d api.Data, batch int64) evaluation {
+	m := evalInput(s, im, d, batch)
+	out := network.Build(s.Sub("eval"), st, plan, m.Images, network.Options{})
+	return evaluation{m, out.Logits, im.Len()}
+}
+
+func evalInput(s *tfgraph.Scope, im data.Images, d api.Data, batch int64) *data.Memory {
+	if batch <= 0 {
+		batch = 100
+	}
+	return data.NewMemory(s, "eval_input", im, data.MemoryOptions{Batch: batch, Standardize: data.Standardize(d.Standardize), Threads: 1})
+}
+
+// measure runs an evaluation to its end. each, if given, sees every batch.
+func measure(ctx context.Context, sess *tfgraph.Session, e evaluation, each func(logits []float32)) (eval.Result, error) {
+	var tally eval.Tally
+	if err := e.input.Start(sess, 0); err != nil {
+		return eval.Result{}, err
+	}
+	for tally.Result().Images < e.n {
+		if err := ctx.Err(); err != nil {
+			return eval.Result{}, err
+		}
+		out, err := sess.Run(nil, []tfgraph.Tensor{e.logits, e.input.Labels})
+		if err != nil {
+			return eval.Result{}, fmt.Errorf("evaluate: after %d images: %w", tally.Result().Images, err)
+		}
+		logits, err := tfgraph.Data[float32](out[0])
+		if err != nil {
+			return eval.Result{}, err
+		}
+		classes, err := tfgraph.Data[int64](out[1])
+		if err != nil {
+			return eval.Result{}, err
+		}
+		if err := tally.Add(logits, classes); err != nil {
+			return eval.Result{}, err
+		}
+		if each != nil {
+			each(logits)
+		}
+	}
+	return tally.Result(), nil
+}
+
+// constants reads a checkpoint's weights for a network that only runs forward,
+// as a store of constants. Moving averages take the place of the weights if
+// asked for.
+func constants(plan *model.Plan, prefix string, averages bool) (*tfgraph.Store, error) {
+	var names, keys []string
+	for _, l := range plan.Layers {
+		if l.Aux {
+			continue
+		}
+		for _, v := range l.Variables {
+			key := v.Name
+			if averages {
+				key += optim.AverageSuffix
+			}
+			names, keys = append(names, v.Name), append(keys, key)
+		}
+	}
+	read, err := tfgraph.ReadCheckpoint(prefix, keys)
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]*tfgraph.Value, len(names))
+	for i, name := range names {
+		values[name] = read[keys[i]]
+	}
+	return tfgraph.NewConstants(values), nil
+}
+
+// evaluate measures a checkpoint or a SavedModel on a split.
+func evaluate(ctx context.Context, r api.EvalRequest, emit emitter) (api.EvalResult, error) {
+	im, err := splitImages(r.Data, r.Split)
+	if err != nil {
+		return api.EvalResult{}, err
+	}
+	g := tfgraph.New()
+	e, run, closer, err := prepareEvaluation(g, r, im)
+	if err != nil {
+		return api.EvalResult{}, err
+	}
+	defer closer()
+	var all []float32
+	done := int64(0)
+	begin := time.Now()
+	result, err := run(ctx, e, func(logits []float32) {
+		done = min(im.Len(), done+max(1, r.Batch))
+		emit(progress("evaluate", done, im.Len(), "images"))
+		if r.Predictions != "" {
+			all = append(all, logits...)
+		}
+	})
+	if err != nil {
+		return api.EvalResult{}, err
+	}
+	if r.Predictions != "" {
+		if err := npy.Write(r.Predictions, all, im.Len(), int64(len(all))/im.Len()); err != nil {
+			return api.EvalResult{}, err
+		}
+	}
+	return api.EvalResult{
+		Images: result.Images, Top1: result.Top1, Top5: result.Top5, Top1CI95: result.Top1CI, Top5CI95: result.Top5CI,
+		Loss: result.Loss, ImagesPerSecond: float64(result.Images) / time.Since(begin).Seconds(),
+	}, nil
+}
+
+type measureFunc func(ctx context.Context, e evaluation, each func([]float32)) (eval.Result, error)
+
+// prepareEvaluation opens what the request names, ready to be measured.
+func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im data.Images) (evaluation, measureFunc, func(), error) {
+	var st *tfgraph.Store
+	var plan *model.Plan
+	var err error
+	if r.SavedModel == "" {
+		if plan, err = model.Build(r.Model); err != nil {
+			return evaluation{}, nil, nil, usage(err)
+		}
+		if st, err = constants(plan, train.Checkpoint{Dir: r.Checkpoint}.Prefix(), r.Averages); err != nil {
+			return evaluation{}, nil, nil, err
+		}
+		e := newEvaluation(g.Root(), st, plan, im, r.Data, r.Batch)
+		sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
+		if err != nil {
+			return evaluation{}, nil, nil, err
+		}
+		run := func(ctx context.Context, e evaluation, each func([]float32)) (eval.Result, error) {
+			return measure(ctx, sess, e, each)
+		}
+		return e, run, func() { sess.Close() }, nil
+	}
+	m, err := savedmodel.Load(r.SavedModel, sessionOptions(r.Threads))
+	if err != nil {
+		return evaluation{}, nil, nil, err
+	}
+	e := evaluation{input: evalInput(g.Root(), im, r.Data, r.Batch), n: im.Len()}
+	sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
+	if err != nil {
+		m.Close()
+		return evaluation{}, nil, nil, err
+	}
+	run := func(ctx context.Context, e evaluation, each func([]float32)) (eval.Result, error) {
+		return measureSavedModel(ctx, sess, m, e, each)
+	}
+	return e, run, func() { sess.Close(); m.Close() }, nil
+}
+
+// measureSavedModel feeds prepared images to a model's default signature.
+func measureSavedModel(ctx context.Context, sess *tfgraph.Session, m *savedmodel.Model, e evaluation, each func([]float32)) (eval.Result, error) {
+	var tally eval.Tally
+	if err := e.input.Start(sess, 0); err != nil {
+		return eval.Result{}, err
+	}
+	for tally.Result().Images < e.n {
+		if err := ctx.Err(); err != nil {
+			return eval.Result{}, err
+		}
+		batch, err := sess.Run(nil, []tfgraph.Tensor{e.input.Images, e.input.Labels})
+		if err != nil {
+			return eval.Result{}, err
+		}
+		logits, err := savedLogits(m, batch[0])
+		if err != nil {
+			return eval.Result{}, err
+		}
+		classes, err := tfgraph.Data[int64](batch[1])
+		if err != nil {
+			return eval.Result{}, err
+		}
+		if err := tally.Add(logits, classes); err != nil {
+			return eval.Result{}, err
+		}
+		if each != nil {
+			each(logits)
+		}
+	}
+	return tally.Result(), nil
+}
+
+func savedLogits(m *savedmodel.Model, images *tfgraph.Value) ([]float32, error) {
+	_, out, err := m.Run(defaultSignature, map[string]*tfgraph.Value{imagesInput: images}, []string{logitsOutput})
+	if err != nil {
+		return nil, err
+	}
+	return tfgraph.Data[float32](out[0])
+}
+
+// splitImages loads the test images, or those held out of training.
+func splitImages(d api.Data, split string) (data.Images, error) {
+	switch split {
+	case "test", "":
+		return data.LoadCIFAR(d.Test, nil)
+	case "validation":
+		_, held, err := trainingImages(d)
+		return held, err
+	}
+	return data.Images{}, usage(fmt.Errorf("unknown split %q; want test or validation", split))
+}

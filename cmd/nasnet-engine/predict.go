@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"sort"
+
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/cells/network"
+	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/internal/npy"
+	"github.com/nasnet-go/nasnet/pipeline/train"
+	"github.com/nasnet-go/nasnet/savedmodel"
+	"github.com/nasnet-go/nasnet/tfgraph"
+)
+
+func progress(stage string, done, total int64, unit string) engine.Event {
+	return engine.Progress(stage, done, total, unit, nil)
+}
+
+// predict computes logits of an array, or classes of image files.
+func predict(_ context.Context, r api.PredictRequest, _ emitter) (api.PredictResult, error) {
+	switch {
+	case r.Input != "" && r.SavedModel != "":
+		return predictArray(r, savedModelLogits)
+	case r.Input != "":
+		return predictArray(r, networkLogits)
+	case r.SavedModel != "":
+		return predictFiles(r)
+	}
+	return api.PredictResult{}, usage(fmt.Errorf("predict: image files need a SavedModel, whose graph decodes them; give --saved-model, or an .npy as --input"))
+}
+
+type logitsFunc func(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value, error)
+
+// predictArray writes the logits of a float32 array [N,H,W,C].
+func predictArray(r api.PredictRequest, logits logitsFunc) (api.PredictResult, error) {
+	in, shape, err := npy.Read(r.Input)
+	if err != nil {
+		return api.PredictResult{}, err
+	}
+	if len(shape) != 4 {
+		return api.PredictResult{}, usage(fmt.Errorf("predict: %s has shape %v; want [N,H,W,C]", r.Input, shape))
+	}
+	images, err := tfgraph.NewValue(in, shape...)
+	if err != nil {
+		return api.PredictResult{}, err
+	}
+	v, err := logits(r, images)
+	if err != nil {
+		return api.PredictResult{}, err
+	}
+	out, err := tfgraph.Data[float32](v)
+	if err != nil {
+		return api.PredictResult{}, err
+	}
+	return api.PredictResult{Shape: v.Shape()}, npy.Write(r.Output, out, v.Shape()...)
+}
+
+func savedModelLogits(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value, error) {
+	m, err := savedmodel.Load(r.SavedModel, sessionOptions(r.Threads))
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	_, out, err := m.Run(defaultSignature, map[string]*tfgraph.Value{imagesInput: images}, []string{logitsOutput})
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+func networkLogits(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value, error) {
+	shape := images.Shape()
+	r.Model.Input = [3]int{int(shape[1]), int(shape[2]), int(shape[3])}
+	r.Model.AuxHead = false
+	plan, err := model.Build(r.Model)
+	if err != nil {
+		return nil, usage(err)
+	}
+	prefix := r.Weights
+	if info, err := os.Stat(r.Weights); err == nil && info.IsDir() {
+		prefix = train.Checkpoint{Dir: r.Weights}.Prefix()
+	}
+	st, err := constants(plan, prefix, false)
+	if err != nil {
+		return nil, err
+	}
+	g := tfgraph.New()
+	in := tfgraph.Placeholder(g.Root(), imagesInput, tfgraph.Float32, shape)
+	logits := network.Build(g.Root(), st, plan, in, network.Options{}).Logits
+	sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
+	if err != nil {
+		return nil, err
+	}
+	defer sess.Close()
+	out, err := sess.Run(tfgraph.Feeds{in: images}, []tfgraph.Tensor{logits})
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// predictFiles classifies encoded images with a SavedModel.
+func predictFiles(r api.PredictRequest) (api.PredictResult, error) {
+	m, err := savedmodel.Load(r.SavedModel, sessionOptions(r.Threads))
+	if err != nil {
+		return api.PredictResult{}, err
+	}
+	defer m.Close()
+	var result api.PredictResult
+	for _, name := range r.Files {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			return result, fmt.Errorf("predict: %w", err)
+		}
+		v, err := tfgraph.Strings([]string{string(raw)})
+		if err != nil {
+			return result, err
+		}
+		_, out, err := m.Run(bytesSignature, map[string]*tfgraph.Value{bytesInput: v}, []string{logitsOutput})
+		if err != nil {
+			return result, fmt.Errorf("predict: %s: %w", name, err)
+		}
+		logits, err := tfgraph.Data[float32](out[0])
+		if err != nil {
+			return result, err
+		}
+		result.Files = append(result.Files, api.Prediction{File: name, Best: best(logits, m.Classes, r.Top)})
+	}
+	return result, nil
+}
+
+// best are the k most probable classes.
+func best(logits []float32, names []string, k int) []api.Class {
+	largest, sum := float64(logits[0]), 0.0
+	for _, x := range logits {
+		largest = math.Max(largest, float64(x))
+	}
+	list := make([]api.Class, len(logits))
+	for i, x := range logits {
+		list[i] = api.Class{Index: i, Probability: math.Exp(float64(x) - largest)}
+		sum += list[i].Probability
+		if i < len(names) {
+			list[i].Name = names[i]
+		}
+	}
+	for i := range list {
+		list[i].Probability /= sum
+	}
+	sort.SliceStable(list, func(a, b int) bool { return list[a].Probability > list[b].Probability })
+	return list[:min(len(list), max(1, k))]
+}

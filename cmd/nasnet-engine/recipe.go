@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/cells/network"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/pipeline/data"
+	"github.com/nasnet-go/nasnet/pipeline/train"
+	"github.com/nasnet-go/nasnet/tfgraph"
+	"github.com/nasnet-go/nasnet/tfgraph/nn"
+	"github.com/nasnet-go/nasnet/tfgraph/optim"
+)
+
+// tower builds the planned network in training, with its auxiliary head.
+func tower(plan *model.Plan, t api.Training) train.Build {
+	return func(s *tfgraph.Scope, st *tfgraph.Store, in train.Inputs) train.Tower {
+		out := network.Build(s, st, plan, in.Images, network.Options{Training: true, Keep: in.Keep, Noise: in.Noise})
+		ls := s.Sub("loss")
+		targets := nn.Targets(ls, in.Labels, int32(plan.Model.Classes), float32(t.LabelSmoothing))
+		loss := nn.CrossEntropy(ls, out.Logits, targets)
+		if out.AuxLogits.Valid() && t.AuxWeight > 0 {
+			aux := nn.CrossEntropy(ls.Sub("aux"), out.AuxLogits, targets)
+			loss = tfgraph.Add(ls, loss, tfgraph.Scale(ls, aux, float32(t.AuxWeight)))
+		}
+		return train.Tower{Loss: loss, Accuracy: nn.Accuracy(ls, out.Logits, in.Labels), Updates: out.Updates, Decayed: out.Decayed}
+	}
+}
+
+// trainOptions translates a recipe for a data set of n images.
+func trainOptions(plan *model.Plan, t api.Training, n int64, seed int64, th api.Threads) (train.Options, error) {
+	steps := t.Steps
+	if steps == 0 {
+		steps = int64(math.Ceil(t.Epochs * float64(n) / float64(max(1, t.Batch))))
+	}
+	rule, err := rule(t.Optimizer)
+	if err != nil {
+		return train.Options{}, err
+	}
+	rate, err := schedule(t.Schedule, steps, float64(n)/float64(max(1, t.Batch)))
+	if err != nil {
+		return train.Options{}, err
+	}
+	return train.Options{
+		Batch: t.Batch, Steps: steps, Epoch: n, Rule: rule, Rate: rate,
+		WeightDecay: float32(t.WeightDecay), ClipNorm: float32(t.ClipNorm), EMA: float32(t.EMA),
+		DropPath: train.DropPath{Keep: plan.Model.DropPathKeep, Version: t.DropPathVersion, Cells: plan.TotalCells, Steps: steps},
+		Seed:     seed, CheckpointSteps: t.CheckpointSteps, KeepCheckpoints: t.KeepCheckpoints, ReportSteps: t.ReportSteps,
+		Session: sessionOptions(th),
+	}, nil
+}
+
+func rule(o api.Optimizer) (optim.Rule, error) {
+	switch o.Name {
+	case "momentum", "":
+		return optim.Momentum{Momentum: float32(o.Momentum), Nesterov: o.Nesterov}, nil
+	case "rmsprop":
+		return optim.RMSProp{Decay: float32(o.Decay), Momentum: float32(o.Momentum), Epsilon: float32(o.Epsilon)}, nil
+	}
+	return nil, fmt.Errorf("unknown optimizer %q; want momentum or rmsprop", o.Name)
+}
+
+func schedule(c api.Schedule, steps int64, stepsAnEpoch float64) (optim.Schedule, error) {
+	var s optim.Schedule
+	switch c.Name {
+	case "cosine", "":
+		s = optim.Cosine(c.Rate, steps, 0)
+	case "constant":
+		s = optim.Constant(c.Rate)
+	case "exponential":
+		s = optim.Exponential(c.Rate, max(1, int64(c.DecayEpochs*stepsAnEpoch)), c.DecayRate, true)
+	default:
+		return nil, fmt.Errorf("unknown learning rate schedule %q; want cosine, exponential or constant", c.Name)
+	}
+	if c.WarmupSteps > 0 {
+		s = optim.Warmup(c.WarmupSteps, s)
+	}
+	return s, nil
+}
+
+// trainingImages loads the images to train on and those held out.
+func trainingImages(d api.Data) (images, heldOut data.Images, err error) {
+	total := 10000 * len(d.Train)
+	n := d.Images
+	if n == 0 {
+		n = total - d.HeldOut
+	}
+	ids, held, err := data.Split(total, n, d.HeldOut, d.Seed)
+	if err != nil {
+		return images, heldOut, err
+	}
+	if images, err = data.LoadCIFAR(d.Train, ids); err != nil {
+		return images, heldOut, err
+	}
+	heldOut, err = data.LoadCIFAR(d.Train, held)
+	return images, heldOut, err
+}
+
+// trainingSource feeds the training images for ever, augmented.
+func trainingSource(im data.Images, d api.Data, batch, seed int64) func(s *tfgraph.Scope) train.Source {
+	return func(s *tfgraph.Scope) train.Source {
+		m := data.NewMemory(s, "train_input", im, data.MemoryOptions{
+			Batch: batch, Shuffle: true, Repeat: true, Seed: seed, Standardize: data.Standardize(d.Standardize),
+			Augment: data.Augment{CropPad: d.CropPad, Flip: d.Flip, Cutout: d.Cutout}, Threads: 1,
+		})
+		return train.Source{Images: m.Images, Labels: m.Labels, Start: m.Start}
+	}
+}
+
+// trainable counts the weights without the auxiliary head's.
+func trainable(plan *model.Plan) int64 {
+	n := int64(0)
+	for _, l := range plan.Layers {
+		for _, v := range l.Variables {
+			if v.Trainable && !l.Aux {
+				n += v.Size()
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/pipeline/data"
+	"github.com/nasnet-go/nasnet/pipeline/train"
+)
+
+// report forwards a training's progress.
+func report(stage string, emit emitter) func(train.Progress) {
+	return func(p train.Progress) {
+		emit(engine.Progress(stage, p.Step, p.Steps, "steps", engine.Values{
+			"loss": p.Loss, "accuracy": p.Accuracy, "learning_rate": p.LearningRate, "epoch": p.Epoch,
+			"gradient_norm": p.GradientNorm, "images_per_second": p.ImagesPerSecond,
+			"drop_path_keep_last": p.KeepLast, "resident_bytes": float64(p.ResidentBytes),
+		}))
+	}
+}
+
+// usage marks faults of a request.
+func usage(err error) error { return engine.Fail(engine.CodeUsage, err) }
+
+// trial trains a child and measures it on the held-out images. It keeps no
+// files: a child that is killed is trained again from the start.
+func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResult, error) {
+	plan, err := model.Build(r.Model)
+	if err != nil {
+		return api.TrialResult{}, usage(err)
+	}
+	images, heldOut, err := trainingImages(r.Data)
+	if err != nil {
+		return api.TrialResult{}, err
+	}
+	o, err := trainOptions(plan, r.Train, images.Len(), r.Seed, r.Threads)
+	if err != nil {
+		return api.TrialResult{}, usage(err)
+	}
+	o.OnProgress = report("trial", emit)
+	t, err := train.New(o, trainingSource(images, r.Data, o.Batch, r.Seed), tower(plan, r.Train))
+	if err != nil {
+		return api.TrialResult{}, err
+	}
+	defer t.Close()
+	done, err := t.Run(ctx)
+	if err != nil {
+		return api.TrialResult{}, interrupted(err)
+	}
+	measured, err := measure(ctx, t.Session, newEvaluation(t.Graph.Root(), t.Store.Shared(), plan, heldOut, r.Data, r.EvalBatch), nil)
+	if err != nil {
+		return api.TrialResult{}, err
+	}
+	return api.TrialResult{
+		Accuracy: measured.Top1, Loss: done.Loss, Steps: done.Steps, Seconds: done.Seconds, Params: trainable(plan),
+		ImagesPerSecond: float64(done.Steps*o.Batch) / done.Seconds,
+	}, nil
+}
+
+// interrupted marks the loop's interruption for the protocol.
+func interrupted(err error) error {
+	if errors.Is(err, train.ErrInterrupted) {
+		return engine.Fail(engine.CodeInterrupted, err)
+	}
+	return err
+}
+
+// trainRun trains a network in a run directory, from its newest checkpoint.
+func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainResult, error) {
+	plan, err := model.Build(r.Model)
+	if err != nil {
+		return api.TrainResult{}, usage(err)
+	}
+	if r.Dir == "" {
+		return api.TrainResult{}, usage(fmt.Errorf("train: no run directory given"))
+	}
+	images, _, err := trainingImages(r.Data)
+	if err != nil {
+		return api.TrainResult{}, err
+	}
+	o, err := trainOptions(plan, r.Train, images.Len(), r.Seed, r.Threads)
+	if err != nil {
+		return api.TrainResult{}, usage(err)
+	}
+	o.Dir, o.Digest = r.Dir, r.Digest
+	o.OnProgress = report("train", emit)
+	o.OnNote = func(text string) { emit(engine.Note("%s", text)) }
+	t, err := train.New(o, trainingSource(images, r.Data, o.Batch, r.Seed), tower(plan, r.Train))
+	if err != nil {
+		return api.TrainResult{}, err
+	}
+	defer t.Close()
+	done, err := t.Run(ctx)
+	if err != nil {
+		return api.TrainResult{}, interrupted(err)
+	}
+	return api.TrainResult{
+		Steps: done.Steps, Epochs: done.Epochs, Loss: done.Loss, Checkpoint: done.Checkpoint,
+		ResumedAt: done.ResumedAt, Seconds: done.Seconds, Params: trainable(plan),
+	}, nil
+}
+
+// blankImages are as many black pictures as a batch, for timing alone.
+func blankImages(m model.Model, n int64) data.Images {
+	size := int64(m.Input[0]) * int64(m.Input[1]) * int64(m.Input[2])
+	return data.Images{
+		Pixels: make([]uint8, n*size), Labels: make([]int64, n),
+		Size: [3]int64{int64(m.Input[0]), int64(m.Input[1]), int64(m.Input[2])},
+	}
+}
