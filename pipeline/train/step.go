@@ -60,16 +60,15 @@ func newStep(s *tfgraph.Scope, st *tfgraph.Store, src Source, build Build, o Opt
 		return x
 	}
 	grads = optim.Decay(us, vars, grads, tower.Decayed, o.WeightDecay)
+	x.norm = optim.GlobalNorm(us, optim.Norms(us, grads))
 	if o.ClipNorm > 0 {
-		grads, x.norm = optim.Clip(us, grads, o.ClipNorm)
-	} else {
-		x.norm = optim.GlobalNorm(us, grads)
+		grads = optim.Clip(us, grads, x.norm, o.ClipNorm)
 	}
 	averaged := st.All()
-	updates := append(o.Rule.Apply(us, st, vars, grads, x.rate), tower.Updates...)
+	updates := append(o.Rule.Apply(us, st, optim.Update{Vars: vars, Grads: grads, Rate: x.rate, Count: x.number}), tower.Updates...)
 	if o.EMA > 0 { // moving statistics are averaged too, as slim does
 		avg := optim.Averages{Decay: o.EMA, Updates: x.number}
-		updates = append(updates, avg.Apply(s.Sub("average").After(updates...), st, averaged)...)
+		updates = append(updates, avg.Apply(s.Sub("average").After(tfgraph.Group(us, "updated", updates...)), st, averaged)...)
 	}
 	x.train = tfgraph.Group(s, "train_step", updates...)
 	return x

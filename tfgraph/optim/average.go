@@ -14,8 +14,9 @@ type Averages struct {
 	Updates tfgraph.Tensor
 }
 
-// Apply adds the averages' updates, to run in a scope whose dependencies are
-// the variables' own updates.
+// Apply adds the averages' updates, to run in a scope that depends on the
+// variables' own updates (on one group of them: every operation here takes the
+// dependencies). Averages start at their variables' first values.
 func (a Averages) Apply(s *tfgraph.Scope, st *tfgraph.Store, vars []*tfgraph.Variable) []tfgraph.Operation {
 	rest := tfgraph.Sub(s, tfgraph.Scalarc(s, float32(1)), a.decay(s))
 	ops := make([]tfgraph.Operation, len(vars))
@@ -24,7 +25,7 @@ func (a Averages) Apply(s *tfgraph.Scope, st *tfgraph.Store, vars []*tfgraph.Var
 			return v.ReadAfter(s.Graph().Root().After(v.Init))
 		})
 		diff := tfgraph.Sub(s, shadow.ReadAfter(s), v.ReadAfter(s))
-		ops[i] = shadow.AssignSub(s, tfgraph.Mul(s, diff, rest))
+		ops[i] = s.Add("ResourceApplyGradientDescent", nil, shadow.Handle, rest, diff) // shadow -= rest*diff
 	}
 	return ops
 }

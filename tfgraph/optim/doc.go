@@ -1,7 +1,7 @@
-// Package optim updates variables from gradients: momentum, RMSProp, Adam;
-// weight decay, clipping, moving averages; and learning-rate schedules.
+// Package optim updates variables from gradients: SGD, momentum, RMSProp, Adam,
+// AdamW, LAMB; weight decay, clipping, moving averages; learning-rate schedules.
 //
-//	gradients ─► Decay ─► Clip ─► Rule.Apply(rate) ─► slots and variables
+//	gradients ─► Decay ─► Norms ─► Clip ─► Rule.Apply(rate) ─► slots and variables ─► Averages
 //
 // Schedules are plain Go functions of the step. The loop computes them and
 // feeds the result, so one formula is tested, logged and plotted.

@@ -23,27 +23,32 @@ func Decay(s *tfgraph.Scope, vars []*tfgraph.Variable, grads []tfgraph.Tensor, d
 	return out
 }
 
-// GlobalNorm is the root of the sum of all elements' squares, a scalar.
-func GlobalNorm(s *tfgraph.Scope, grads []tfgraph.Tensor) tfgraph.Tensor {
+// Norms returns half of each gradient's sum of squares, [len(grads)]: what
+// TensorFlow computes in one pass over each.
+func Norms(s *tfgraph.Scope, grads []tfgraph.Tensor) tfgraph.Tensor {
 	parts := make([]tfgraph.Tensor, len(grads))
 	for i, g := range grads {
 		parts[i] = s.One("L2Loss", nil, g)
 	}
-	return tfgraph.Sqrt(s, tfgraph.Scale(s, tfgraph.Sum(s, parts...), 2))
+	return tfgraph.Stack(s, 0, parts...)
+}
+
+// GlobalNorm is the root of the sum of all elements' squares, a scalar, from
+// what [Norms] returns.
+func GlobalNorm(s *tfgraph.Scope, norms tfgraph.Tensor) tfgraph.Tensor {
+	return tfgraph.Sqrt(s, tfgraph.Scale(s, tfgraph.ReduceSum(s, norms), 2))
 }
 
 // Clip scales the gradients so that their global norm is at most limit, as
 // TF1's clip_by_global_norm: a norm that is not finite makes them all NaN.
-// It returns the norm before clipping too.
-func Clip(s *tfgraph.Scope, grads []tfgraph.Tensor, limit float32) (clipped []tfgraph.Tensor, norm tfgraph.Tensor) {
-	norm = GlobalNorm(s, grads)
+func Clip(s *tfgraph.Scope, grads []tfgraph.Tensor, norm tfgraph.Tensor, limit float32) []tfgraph.Tensor {
 	one := tfgraph.Scalarc(s, float32(1))
 	scale := tfgraph.Scale(s, tfgraph.Minimum(s, tfgraph.Div(s, one, norm), tfgraph.Scalarc(s, 1/limit)), limit)
 	nan := tfgraph.Sub(s, norm, norm) // 0, or NaN for an infinite norm
 	scale = tfgraph.Add(s, scale, nan)
-	clipped = make([]tfgraph.Tensor, len(grads))
+	clipped := make([]tfgraph.Tensor, len(grads))
 	for i, g := range grads {
 		clipped[i] = tfgraph.Mul(s, g, scale)
 	}
-	return clipped, norm
+	return clipped
 }

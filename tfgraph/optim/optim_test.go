@@ -31,7 +31,9 @@ func trace(t *testing.T, a map[string]tftest.Array, name, kind string, rule opti
 		qa, qc := tfgraph.Vector(s, a["common/quad_a"].Float32()...), tfgraph.Vector(s, a["common/quad_c"].Float32()...)
 		grad = tfgraph.Mul(s, qa, tfgraph.Sub(s, w.Read, qc))
 	}
-	apply := tfgraph.Group(s, "train", rule.Apply(s, st, []*tfgraph.Variable{w}, []tfgraph.Tensor{grad}, tfgraph.Scalarc(s, float32(0.1)))...)
+	apply := tfgraph.Group(s, "train", rule.Apply(s, st, optim.Update{
+		Vars: []*tfgraph.Variable{w}, Grads: []tfgraph.Tensor{grad}, Rate: tfgraph.Scalarc(s, float32(0.1)),
+	})...)
 	sess := tftest.Session(t, g, tfgraph.SessionOptions{})
 	if _, err := sess.Run(nil, nil, st.Init(s)); err != nil {
 		t.Fatal(err)
@@ -68,17 +70,18 @@ func TestRulesAgainstTF1(t *testing.T) {
 	}
 }
 
-// Adam's first step moves every weight by the rate, whatever the gradient.
-func TestAdamsFirstStepIsTheRate(t *testing.T) {
+func TestSGDHasNoSlots(t *testing.T) {
+	var st *tfgraph.Store
 	got := tftest.Run(t, func(s *tfgraph.Scope) ([]tfgraph.Tensor, tfgraph.Feeds, tfgraph.Operation) {
-		st := tfgraph.NewStore(1)
-		w := st.Get(s, "w", []int64{3}, true, tfgraph.OnesInit)
-		grads := []tfgraph.Tensor{tfgraph.Vector(s, float32(5), -0.3, 1e-2)}
-		rule := optim.Adam{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, Step: tfgraph.Scalarc(s, int64(0))}
-		ops := rule.Apply(s, st, []*tfgraph.Variable{w}, grads, tfgraph.Scalarc(s, float32(0.1)))
-		return []tfgraph.Tensor{w.ReadAfter(s.After(ops...))}, nil, st.Init(s.Sub("all"))
+		st = tfgraph.NewStore(1)
+		w := st.Get(s, "w", []int64{2}, true, tfgraph.OnesInit)
+		u := optim.Update{Vars: []*tfgraph.Variable{w}, Grads: []tfgraph.Tensor{tfgraph.Vector(s, float32(2), -4)}, Rate: tfgraph.Scalarc(s, float32(0.25))}
+		return []tfgraph.Tensor{w.ReadAfter(s.After(optim.SGD{}.Apply(s, st, u)...))}, nil, st.Init(s.Sub("all"))
 	})
-	tftest.Near(t, "weights", got[0], []float32{0.9, 1.1, 0.9}, 1e-4)
+	tftest.Near(t, "weights", got[0], []float32{0.5, 2}, 0)
+	if n := len(st.All()); n != 1 {
+		t.Errorf("%d variables, want the weights alone", n)
+	}
 }
 
 func TestAveragesAgainstTF1(t *testing.T) {
@@ -134,8 +137,8 @@ func TestClipAgainstTF1(t *testing.T) {
 				}
 				grads = append(grads, tfgraph.Const(s, in.Float32(), in.Shape...))
 			}
-			clipped, norm := optim.Clip(s, grads, float32(a[p+"clip_norm"].Data[0]))
-			return append(clipped, norm), nil, tfgraph.Operation{}
+			norm := optim.GlobalNorm(s, optim.Norms(s, grads))
+			return append(optim.Clip(s, grads, norm, float32(a[p+"clip_norm"].Data[0])), norm), nil, tfgraph.Operation{}
 		})
 		for i := range len(got) - 1 {
 			tftest.Near(t, fmt.Sprintf("case %d, gradient %d", c, i), got[i], a[fmt.Sprintf("%sout%d", p, i)].Float32(), 1e-6)

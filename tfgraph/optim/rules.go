@@ -4,24 +4,56 @@ import "github.com/nasnet-go/nasnet/tfgraph"
 
 // Rule updates variables from their gradients.
 type Rule interface {
-	// Apply adds the update of each variable by its gradient at the given
-	// learning rate, a scalar. Slots are variables of st named after theirs.
-	Apply(s *tfgraph.Scope, st *tfgraph.Store, vars []*tfgraph.Variable, grads []tfgraph.Tensor, rate tfgraph.Tensor) []tfgraph.Operation
+	// Apply adds the update of each of u.Vars, in their order. Slots are
+	// variables of st named after theirs, as TF1 names them.
+	Apply(s *tfgraph.Scope, st *tfgraph.Store, u Update) []tfgraph.Operation
+}
+
+// Update is what a rule is given.
+type Update struct {
+	Vars  []*tfgraph.Variable
+	Grads []tfgraph.Tensor // of Vars, in their order
+	Rate  tfgraph.Tensor   // float32 scalar: the learning rate
+	Count tfgraph.Tensor   // int64 scalar: updates done before this one
+
+	// Decay and Decayed are for the rules that [Decoupled] names; the others
+	// find the decay in the gradients already.
+	Decay   float32
+	Decayed []*tfgraph.Variable
+}
+
+// Decoupled reports whether a rule applies weight decay to the weights itself.
+// For all others the caller adds it to the gradients with [Decay].
+func Decoupled(r Rule) bool {
+	switch r.(type) {
+	case AdamW, LAMB:
+		return true
+	}
+	return false
+}
+
+// SGD is w -= rate*g, without slots.
+type SGD struct{}
+
+// Apply adds the updates.
+func (SGD) Apply(s *tfgraph.Scope, _ *tfgraph.Store, u Update) []tfgraph.Operation {
+	return u.each(func(v *tfgraph.Variable, g tfgraph.Tensor) tfgraph.Operation {
+		return s.Add("ResourceApplyGradientDescent", nil, v.Handle, u.Rate, g)
+	})
 }
 
 // Momentum is v = m*v + g; w -= rate*v, or with Nesterov w -= rate*(g + m*v).
-// Momentum 0 is plain gradient descent with a slot to spare.
 type Momentum struct {
-	Momentum float32
+	Momentum float32 // 0..1; the NASNet paper's CIFAR recipe has 0.9
 	Nesterov bool
 }
 
 // Apply adds the updates; the slot is NAME/Momentum.
-func (m Momentum) Apply(s *tfgraph.Scope, st *tfgraph.Store, vars []*tfgraph.Variable, grads []tfgraph.Tensor, rate tfgraph.Tensor) []tfgraph.Operation {
+func (m Momentum) Apply(s *tfgraph.Scope, st *tfgraph.Store, u Update) []tfgraph.Operation {
 	k := tfgraph.Scalarc(s, m.Momentum)
-	return each(vars, grads, func(v *tfgraph.Variable, g tfgraph.Tensor) tfgraph.Operation {
-		slot := slot(s, st, v, "Momentum", tfgraph.ZerosInit)
-		return s.Add("ResourceApplyMomentum", tfgraph.Attrs{"use_nesterov": m.Nesterov}, v.Handle, slot.Handle, rate, g, k)
+	attrs := tfgraph.Attrs{"use_nesterov": m.Nesterov}
+	return u.each(func(v *tfgraph.Variable, g tfgraph.Tensor) tfgraph.Operation {
+		return s.Add("ResourceApplyMomentum", attrs, v.Handle, slot(s, st, v, "Momentum", tfgraph.ZerosInit), u.Rate, g, k)
 	})
 }
 
@@ -31,42 +63,33 @@ type RMSProp struct{ Decay, Momentum, Epsilon float32 }
 
 // Apply adds the updates; the slots are NAME/RMSProp (mean square) and
 // NAME/RMSProp_1 (momentum).
-func (r RMSProp) Apply(s *tfgraph.Scope, st *tfgraph.Store, vars []*tfgraph.Variable, grads []tfgraph.Tensor, rate tfgraph.Tensor) []tfgraph.Operation {
+func (r RMSProp) Apply(s *tfgraph.Scope, st *tfgraph.Store, u Update) []tfgraph.Operation {
 	decay, momentum, epsilon := tfgraph.Scalarc(s, r.Decay), tfgraph.Scalarc(s, r.Momentum), tfgraph.Scalarc(s, r.Epsilon)
-	return each(vars, grads, func(v *tfgraph.Variable, g tfgraph.Tensor) tfgraph.Operation {
+	return u.each(func(v *tfgraph.Variable, g tfgraph.Tensor) tfgraph.Operation {
 		ms := slot(s, st, v, "RMSProp", tfgraph.OnesInit)
 		mom := slot(s, st, v, "RMSProp_1", tfgraph.ZerosInit)
-		return s.Add("ResourceApplyRMSProp", nil, v.Handle, ms.Handle, mom.Handle, rate, decay, momentum, epsilon, g)
+		return s.Add("ResourceApplyRMSProp", nil, v.Handle, ms, mom, u.Rate, decay, momentum, epsilon, g)
 	})
 }
 
-// Adam is Kingma and Ba's, bias-corrected. Step is the number of updates before
-// this one, int64.
-type Adam struct {
-	Beta1, Beta2, Epsilon float32
-	Step                  tfgraph.Tensor
-}
-
-// Apply adds the updates; the slots are NAME/Adam and NAME/Adam_1.
-func (a Adam) Apply(s *tfgraph.Scope, st *tfgraph.Store, vars []*tfgraph.Variable, grads []tfgraph.Tensor, rate tfgraph.Tensor) []tfgraph.Operation {
-	b1, b2, epsilon := tfgraph.Scalarc(s, a.Beta1), tfgraph.Scalarc(s, a.Beta2), tfgraph.Scalarc(s, a.Epsilon)
-	n := tfgraph.Add(s, tfgraph.Cast(s, a.Step, tfgraph.Float32), tfgraph.Scalarc(s, float32(1)))
-	power1, power2 := s.One("Pow", nil, b1, n), s.One("Pow", nil, b2, n)
-	return each(vars, grads, func(v *tfgraph.Variable, g tfgraph.Tensor) tfgraph.Operation {
-		m := slot(s, st, v, "Adam", tfgraph.ZerosInit)
-		u := slot(s, st, v, "Adam_1", tfgraph.ZerosInit)
-		return s.Add("ResourceApplyAdam", nil, v.Handle, m.Handle, u.Handle, power1, power2, rate, b1, b2, epsilon, g)
-	})
-}
-
-func each(vars []*tfgraph.Variable, grads []tfgraph.Tensor, f func(*tfgraph.Variable, tfgraph.Tensor) tfgraph.Operation) []tfgraph.Operation {
-	ops := make([]tfgraph.Operation, len(vars))
-	for i, v := range vars {
-		ops[i] = f(v, grads[i])
+func (u Update) each(f func(*tfgraph.Variable, tfgraph.Tensor) tfgraph.Operation) []tfgraph.Operation {
+	ops := make([]tfgraph.Operation, len(u.Vars))
+	for i, v := range u.Vars {
+		ops[i] = f(v, u.Grads[i])
 	}
 	return ops
 }
 
-func slot(s *tfgraph.Scope, st *tfgraph.Store, v *tfgraph.Variable, name string, init tfgraph.Initializer) *tfgraph.Variable {
-	return st.Get(s, v.Name+"/"+name, v.Shape, false, init)
+// decayed is the set of variables whose weights shrink.
+func (u Update) decayed() map[*tfgraph.Variable]bool {
+	set := make(map[*tfgraph.Variable]bool, len(u.Decayed))
+	for _, v := range u.Decayed {
+		set[v] = u.Decay != 0
+	}
+	return set
+}
+
+// slot makes the variable NAME/suffix beside v and returns its handle.
+func slot(s *tfgraph.Scope, st *tfgraph.Store, v *tfgraph.Variable, suffix string, init tfgraph.Initializer) tfgraph.Tensor {
+	return st.Get(s, v.Name+"/"+suffix, v.Shape, false, init).Handle
 }
