@@ -8,6 +8,9 @@ SHELL := /bin/bash
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BENCH   ?= first-step
+# What tests and benchmarks compare with. tf_keras goes without its dependencies: they name another TensorFlow.
+PEERS   := tensorflow-cpu==2.18.1 keras==3.15.1 numpy==2.0.2
+PEERS_ALONE := tf_keras==2.18.0
 TESTARGS ?=
 
 LIBTF := CGO_ENABLED=0 $(GO) run ./internal/libtf/cmd/libtf
@@ -63,6 +66,12 @@ check-nocgo: ## the same for the packages that need no TensorFlow
 .PHONY: bench
 bench: build ## measure (BENCH="first-step train infer …": which)
 	@for what in $(BENCH); do bin/nasnet bench "$$what"; done
+
+.PHONY: peers
+peers: ## Python with TensorFlow and Keras, which some tests and benchmarks compare with
+	@dir="$${NASNET_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/nasnet}/peers"; \
+	python3 -m venv "$$dir"; "$$dir/bin/pip" install --quiet $(PEERS); "$$dir/bin/pip" install --quiet --no-deps $(PEERS_ALONE); \
+	TF_CPP_MIN_LOG_LEVEL=2 "$$dir/bin/python" -c 'import tensorflow as tf, keras; print("peers:", tf.__version__, keras.__version__)'
 
 .PHONY: fmt
 fmt: ## format the code
