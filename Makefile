@@ -24,6 +24,8 @@ HALVES := all="$$(CGO_ENABLED=1 $(GO) list ./...)"; \
 	linked="$$(CGO_ENABLED=1 $(GO) list -f '$(LINKS)' ./... | sed '/^$$/d')"; \
 	pure="$$(comm -23 <(sort <<<"$$all") <(sort <<<"$$linked"))";
 
+CHECK = echo "vet"; $(GO) vet $(1); echo "staticcheck"; $(TOOL) staticcheck $(1); echo "test -short"; $(GO) test -short $(1)
+
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -53,15 +55,14 @@ test: build ## every test (TESTARGS: further arguments of go test)
 
 .PHONY: check
 check: libtensorflow check-nocgo ## formatting, vet, staticcheck, layers, short tests
-	@$(HALVES) $(WITH_TF) [ -z "$$linked" ] || { set -x; \
-	$(GO) vet $$linked; $(TOOL) staticcheck $$linked; $(GO) test -short $$linked; }
+	@$(HALVES) $(WITH_TF) [ -n "$$linked" ] || exit 0; $(call CHECK,$$linked)
 
 .PHONY: check-nocgo
 check-nocgo: ## the same for the packages that need no TensorFlow
 	@$(HALVES) export CGO_ENABLED=0; \
 	unformatted="$$($(TOOL) gofumpt -l $$(find . -name '*.go'))"; \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi; \
-	set -x; $(GO) vet $$pure; $(TOOL) staticcheck $$pure; $(GO) test -short $$pure
+	$(call CHECK,$$pure)
 
 .PHONY: bench
 bench: build ## measure (BENCH="first-step train infer …": which)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -99,6 +100,7 @@ func hog(context.Context, json.RawMessage, func(Event)) (any, error) {
 			block[i] = 1
 		}
 		held = append(held, block)
+		runtime.KeepAlive(held)
 		time.Sleep(5 * time.Millisecond)
 	}
 }
