@@ -1,175 +1,225 @@
 package train
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
+	"github.com/nasnet-go/nasnet/internal/bundle"
 	"github.com/nasnet-go/nasnet/internal/durable"
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
-// State stands beside a checkpoint's tensors.
-type State struct {
-	Step   int64  `json:"step"`
-	Images int64  `json:"images"` // consumed so far: where the input goes on
-	Seed   int64  `json:"seed"`
-	Digest string `json:"digest"` // of the configuration
-}
+// ErrNoCheckpoint is returned where no checkpoint verifies.
+var ErrNoCheckpoint = errors.New("no checkpoint that verifies")
 
-// Checkpoint is a published one.
-type Checkpoint struct {
-	Dir   string
-	State State
-}
+// ErrNotFinite is returned instead of publishing weights that are NaN or
+// infinite.
+var ErrNotFinite = errors.New("a variable is not finite")
 
-// Prefix is what TensorFlow's own tools take.
-func (c Checkpoint) Prefix() string { return filepath.Join(c.Dir, "model.ckpt") }
-
-const stateFile = "state.json"
-
-// Checkpoints lists the published checkpoints below dir, newest first. Damaged
-// ones are among them; only restoring tells.
-func Checkpoints(dir string) ([]Checkpoint, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+// Newest returns the newest checkpoint below dir whose state and tensors
+// verify, all checksums read. Every one it walks past is noted. It needs no
+// session.
+func Newest(dir string, note func(string)) (Checkpoint, error) {
+	list, err := Checkpoints(dir)
 	if err != nil {
-		return nil, fmt.Errorf("train: list checkpoints: %w", err)
+		return Checkpoint{}, err
 	}
-	var list []Checkpoint
-	for _, e := range entries {
-		number, ok := strings.CutPrefix(e.Name(), "step-")
-		if step, err := strconv.ParseInt(number, 10, 64); ok && err == nil && e.IsDir() {
-			list = append(list, Checkpoint{filepath.Join(dir, e.Name()), State{Step: step}})
+	for _, c := range list {
+		if c.State, err = ReadState(c.Dir); err == nil {
+			err = verify(c.Prefix())
 		}
+		if err == nil {
+			return c, nil
+		}
+		note(fmt.Sprintf("checkpoint %s is damaged and not used: %v", c.Dir, err))
 	}
-	slices.SortFunc(list, func(a, b Checkpoint) int { return int(b.State.Step - a.State.Step) })
-	return list, nil
+	return Checkpoint{}, fmt.Errorf("train: %s: %w", dir, ErrNoCheckpoint)
 }
 
-// ReadState reads a checkpoint's state.json.
-func ReadState(dir string) (State, error) {
-	var st State
-	raw, err := os.ReadFile(filepath.Join(dir, stateFile))
-	if err == nil {
-		err = json.Unmarshal(raw, &st)
-	}
+// verify reads all of a checkpoint's tensors.
+func verify(prefix string) error {
+	b, err := bundle.Open(prefix)
 	if err != nil {
-		return State{}, fmt.Errorf("train: %s: %w", filepath.Join(dir, stateFile), err)
+		return err
 	}
-	return st, nil
+	return b.Verify()
 }
 
-// saver publishes the session's variables: TensorFlow writes into a fresh
+// checkpoints publishes the session's variables: TensorFlow writes into a fresh
 // directory and syncs nothing (reference ecosystem.md section 2.5), so what it
 // wrote is read back with its checksums, synced, and renamed into place.
-type saver struct {
-	dir   string // checkpoints/
-	keep  int
-	saver *tfgraph.Saver
+type checkpoints struct {
+	dir    string // checkpoints/
+	retain retention
+	vars   []*tfgraph.Variable
+	saver  *tfgraph.Saver
 }
 
-func (c saver) save(sess *tfgraph.Session, st State) (Checkpoint, error) {
-	final := Checkpoint{filepath.Join(c.dir, fmt.Sprintf("step-%08d", st.Step)), st}
+// newCheckpoints adds the operations of saving and restoring to the graph.
+func newCheckpoints(dir string, r retention, s *tfgraph.Scope, vars []*tfgraph.Variable) *checkpoints {
+	keys := make([]string, len(vars))
+	for i, v := range vars {
+		keys[i] = v.Name
+	}
+	return &checkpoints{dir: dir, retain: r, vars: vars, saver: tfgraph.NewSaver(s, keys, vars)}
+}
+
+// save publishes a checkpoint, and then removes those that are no longer kept.
+func (c *checkpoints) save(sess *tfgraph.Session, st State) (Checkpoint, error) {
+	final := Checkpoint{stepDir(c.dir, st.Step), st}
+	if err := c.publish(sess, final); err != nil {
+		return final, fmt.Errorf("train: checkpoint at step %d: %w; earlier checkpoints are untouched", st.Step, err)
+	}
+	return final, c.tidy(final)
+}
+
+func (c *checkpoints) publish(sess *tfgraph.Session, final Checkpoint) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return final, fmt.Errorf("train: checkpoint: %w", err)
+		return err
 	}
 	tmp, err := os.MkdirTemp(c.dir, ".tmp-")
 	if err != nil {
-		return final, fmt.Errorf("train: checkpoint: %w", err)
+		return err
 	}
-	defer os.RemoveAll(tmp)
-	if err := c.write(sess, tmp, st); err != nil {
-		return final, fmt.Errorf("train: checkpoint at step %d: %w; earlier checkpoints are untouched", st.Step, err)
+	defer os.RemoveAll(tmp) // what is left of it when something failed
+	if err := c.write(sess, tmp, final.State); err != nil {
+		return err
 	}
 	// A damaged one of the same step, which resuming walked past, makes way.
 	if err := os.RemoveAll(final.Dir); err != nil {
-		return final, fmt.Errorf("train: checkpoint: %w", err)
+		return err
 	}
-	if err := durable.Rename(tmp, final.Dir); err != nil {
-		return final, fmt.Errorf("train: checkpoint: %w", err)
-	}
-	return final, c.prune(final)
+	return durable.Rename(tmp, final.Dir)
 }
 
-func (c saver) write(sess *tfgraph.Session, tmp string, st State) error {
+func (c *checkpoints) write(sess *tfgraph.Session, tmp string, st State) error {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	prefix := filepath.Join(tmp, "model.ckpt")
+	prefix := filepath.Join(tmp, modelPrefix)
 	if err := c.saver.SaveTo(sess, prefix); err != nil {
 		return err
 	}
-	if err := c.saver.VerifyAt(sess, prefix); err != nil {
+	if err := c.readBack(prefix); err != nil {
 		return err
 	}
-	raw, err := json.MarshalIndent(st, "", "  ")
+	raw, err := st.marshal()
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(tmp, stateFile), append(raw, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(tmp, stateFile), raw, 0o644); err != nil {
 		return err
 	}
 	return durable.SyncTree(tmp)
 }
 
-// prune removes all but the newest checkpoints, after naming what stays in the
-// text file that TensorFlow's tools read, and clears what killed saves left.
-func (c saver) prune(newest Checkpoint) error {
+// readBack checks that all variables are in what was written, whole and finite.
+func (c *checkpoints) readBack(prefix string) error {
+	b, err := bundle.Open(prefix)
+	if err != nil {
+		return err
+	}
+	if err := c.fits(b); err != nil {
+		return err
+	}
+	return b.Each(func(e bundle.Entry, data []byte) error {
+		if !bundle.Finite(e, data) {
+			return fmt.Errorf("%s: %w", e.Name, ErrNotFinite)
+		}
+		return nil
+	})
+}
+
+// fits reports all variables that a checkpoint lacks or holds in another shape.
+func (c *checkpoints) fits(b *bundle.Bundle) error {
+	var faults []error
+	for _, v := range c.vars {
+		e, ok := b.Lookup(v.Name)
+		switch {
+		case !ok:
+			faults = append(faults, fmt.Errorf("variable %s is not in the checkpoint", v.Name))
+		case !slices.Equal(e.Shape, v.Shape):
+			faults = append(faults, fmt.Errorf("variable %s has shape %v, in the checkpoint %v", v.Name, v.Shape, e.Shape))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// restate replaces a published checkpoint's state.
+func (c *checkpoints) restate(st State) error {
+	raw, err := st.marshal()
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(filepath.Join(stepDir(c.dir, st.Step), stateFile), raw, 0o644)
+}
+
+// tidy names what stays in the text file that TensorFlow's tools read, and
+// then removes the rest, and what killed saves left.
+func (c *checkpoints) tidy(newest Checkpoint) error {
 	list, err := Checkpoints(c.dir)
 	if err != nil {
 		return err
 	}
-	stay := list[:min(len(list), max(1, c.keep))]
-	var text strings.Builder
-	fmt.Fprintf(&text, "model_checkpoint_path: %q\n", filepath.Join(filepath.Base(newest.Dir), "model.ckpt"))
-	for _, s := range slices.Backward(stay) {
-		fmt.Fprintf(&text, "all_model_checkpoint_paths: %q\n", filepath.Join(filepath.Base(s.Dir), "model.ckpt"))
-	}
-	if err := durable.WriteFile(filepath.Join(c.dir, "checkpoint"), []byte(text.String()), 0o644); err != nil {
-		return err
-	}
-	for _, old := range list[len(stay):] {
-		if err := os.RemoveAll(old.Dir); err != nil {
-			return fmt.Errorf("train: remove old checkpoint: %w", err)
+	for i := range list {
+		if st, err := ReadState(list[i].Dir); err == nil {
+			list[i].State = st
 		}
 	}
-	left, err := filepath.Glob(filepath.Join(c.dir, ".tmp-*"))
+	stay, gone := c.retain.split(list, newest.State)
+	if err := durable.WriteFile(filepath.Join(c.dir, "checkpoint"), []byte(stateText(newest, stay)), 0o644); err != nil {
+		return err
+	}
+	for _, old := range gone {
+		err = errors.Join(err, os.RemoveAll(old.Dir))
+	}
+	left, err2 := filepath.Glob(filepath.Join(c.dir, ".tmp-*"))
+	err = errors.Join(err, err2)
 	for _, dir := range left {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("train: remove old checkpoints: %w", err)
+	}
+	return nil
+}
+
+// stateText is TensorFlow's CheckpointState as protocol buffer text.
+func stateText(newest Checkpoint, stay []Checkpoint) string {
+	var text strings.Builder
+	name := func(c Checkpoint) string { return filepath.Base(c.Dir) + "/" + modelPrefix }
+	seconds := func(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+	fmt.Fprintf(&text, "model_checkpoint_path: %q\n", name(newest))
+	for _, c := range stay {
+		fmt.Fprintf(&text, "all_model_checkpoint_paths: %q\n", name(c))
+	}
+	for _, c := range stay {
+		fmt.Fprintf(&text, "all_model_checkpoint_timestamps: %.3f\n", seconds(c.State.Saved))
+	}
+	return text.String()
 }
 
 // restore brings back the newest checkpoint that verifies. Without one it
-// returns false. Every one it walks past is noted.
-func (c saver) restore(sess *tfgraph.Session, digest string, note func(string)) (State, bool, error) {
-	list, err := Checkpoints(c.dir)
+// returns false.
+func (c *checkpoints) restore(sess *tfgraph.Session, digest string, note func(string)) (State, bool, error) {
+	cp, err := Newest(c.dir, note)
+	if errors.Is(err, ErrNoCheckpoint) {
+		return State{}, false, nil
+	}
 	if err != nil {
 		return State{}, false, err
 	}
-	for _, cp := range list {
-		st, err := ReadState(cp.Dir)
-		if err == nil && st.Step != cp.State.Step {
-			err = fmt.Errorf("train: %s holds step %d", cp.Dir, st.Step)
-		}
-		if err == nil {
-			err = c.saver.VerifyAt(sess, cp.Prefix())
-		}
-		if err == nil {
-			if st.Digest != digest {
-				return st, false, fmt.Errorf("train: checkpoint %s belongs to another configuration; choose another run directory or remove it", cp.Dir)
-			}
-			return st, true, c.saver.RestoreFrom(sess, cp.Prefix())
-		}
-		note(fmt.Sprintf("checkpoint %s is damaged and not used: %v", cp.Dir, err))
+	b, err := bundle.Open(cp.Prefix())
+	if err != nil {
+		return State{}, false, err
 	}
-	return State{}, false, nil
+	if err := c.fits(b); cp.State.Digest != digest || err != nil {
+		return State{}, false, errors.Join(fmt.Errorf("train: checkpoint %s belongs to another configuration; choose another run directory or remove it", cp.Dir), err)
+	}
+	return cp.State, true, c.saver.RestoreFrom(sess, cp.Prefix())
 }

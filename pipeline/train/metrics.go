@@ -1,7 +1,6 @@
 package train
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,13 +11,16 @@ import (
 	"github.com/nasnet-go/nasnet/internal/durable"
 )
 
-// metricsLog appends one JSON line a report to metrics.jsonl.
+// metricsFile holds one JSON line a report.
+const metricsFile = "metrics.jsonl"
+
+// metricsLog appends to metrics.jsonl. Nil is a log that keeps nothing.
 type metricsLog struct{ f *os.File }
 
 // openMetrics opens the log of a run and drops lines behind step: those that a
 // killed process wrote after its last checkpoint will be written again.
 func openMetrics(dir string, step int64) (*metricsLog, error) {
-	path := filepath.Join(dir, "metrics.jsonl")
+	path := filepath.Join(dir, metricsFile)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -41,12 +43,10 @@ func openMetrics(dir string, step int64) (*metricsLog, error) {
 // keepUntil returns the whole lines whose step is at most the given one.
 func keepUntil(text []byte, step int64) []byte {
 	var kept []byte
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
+	for line := range bytes.Lines(text) {
 		var p Progress
-		if json.Unmarshal(lines.Bytes(), &p) == nil && p.Step > 0 && p.Step <= step {
-			kept = append(append(kept, lines.Bytes()...), '\n')
+		if bytes.HasSuffix(line, []byte("\n")) && json.Unmarshal(line, &p) == nil && p.Step > 0 && p.Step <= step {
+			kept = append(kept, line...)
 		}
 	}
 	return kept
@@ -71,20 +71,4 @@ func (m *metricsLog) close() error {
 		return nil
 	}
 	return m.f.Close()
-}
-
-// lastLoss returns the loss of a run's last report, NaN-free or 0.
-func lastLoss(dir string) float64 {
-	raw, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
-	if err != nil {
-		return 0
-	}
-	var p Progress
-	for line := range bytes.Lines(raw) {
-		var next Progress
-		if json.Unmarshal(line, &next) == nil {
-			p = next
-		}
-	}
-	return p.Loss
 }

@@ -1,44 +1,77 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/optim"
 )
 
-// ErrInterrupted is returned when the context ended: the state is in the newest
-// checkpoint and the same call goes on from there.
-var ErrInterrupted = errors.New("training interrupted; it goes on from its last checkpoint")
-
-// ErrDiverged is returned when the loss is no longer a finite number.
-var ErrDiverged = errors.New("the loss is not finite")
-
 // Options configures a training.
 type Options struct {
-	Dir    string // run directory for metrics and checkpoints; "": keep neither (a search's child)
+	Dir    string // run directory for metrics, events and checkpoints; "": keep none (a search's child)
 	Digest string // of the configuration; a checkpoint of another one is refused
-	Batch  int64  // images a step
-	Steps  int64  // in all
-	Epoch  int64  // images an epoch, for metrics
+	Batch  int64  // images an update: those of one batch of the source, times Accumulate
+	Steps  int64  // updates in all
+	Epoch  int64  // images an epoch, for metrics; 0: epochs are not counted
 
 	Rule        optim.Rule     // how gradients change weights
 	Rate        optim.Schedule // learning rate by step
-	WeightDecay float32        // L2, added to the gradients of the decayed weights
-	ClipNorm    float32        // of the global gradient norm; 0: none
-	EMA         float32        // decay of the weights' moving averages; 0: none
+	WeightDecay float32        // of the tower's decayed weights; added to gradients as L2, decoupled for AdamW and LAMB
+	ClipNorm    float32        // of the global gradient norm, after decay was added; 0: none
+	EMA         float32        // decay of the moving averages of weights and statistics; 0: none
 	DropPath    DropPath       // keep probabilities fed each step
 	Seed        int64          // of first weights and masks
 
-	CheckpointSteps int64 // steps between checkpoints; 0: only at the end
-	KeepCheckpoints int   // newest ones that stay; 0: 3
-	ReportSteps     int64 // steps between metrics; 0: 50
+	// Devices are the replicas: each computes an equal share of a batch, with
+	// batch norm of its own share, and the gradients are averaged. The first
+	// must be TensorFlow's default device, which holds the variables. Empty:
+	// one replica there.
+	Devices    []string
+	Accumulate int64 // batches whose gradients are averaged into one update; 0: 1
+
+	CheckpointSteps int64         // steps between checkpoints; 0: only at the end
+	KeepCheckpoints int           // newest ones that stay, beside the best; 0: 3
+	KeepEvery       time.Duration // one for each so much time stays for good; 0: none
+	ReportSteps     int64         // steps between metrics; 0: 50
+	Budget          time.Duration // of training, over all its processes; then it ends early; 0: none
+	Evaluation      Evaluation    // on other images, now and then
+	Events          Events        // for TensorBoard
+	Hooks           []Hook        // the caller's own
 
 	Session    tfgraph.SessionOptions
 	OnProgress func(Progress) // called at each report; may be nil
 	OnNote     func(string)   // things a user should know; may be nil
 }
+
+// Evaluation measures the network during training, finds its best checkpoint
+// and ends a training that no longer gets better.
+type Evaluation struct {
+	// Run returns named figures; they join the step's metrics as eval_NAME. It
+	// may use the trainer's session. Nil: no evaluation.
+	Run   func(ctx context.Context, t *Trainer) (map[string]float64, error)
+	Every int64 // steps between evaluations; 0: only at the end
+	// Metric is the figure that says which checkpoint is best, which then is
+	// kept for good; "": none is.
+	Metric   string
+	Lower    bool // the smallest is best, as of a loss
+	Patience int  // evaluations without a better one after which training ends; 0: it never does
+}
+
+// Hook is work of the caller's between steps.
+type Hook struct {
+	Name  string
+	Every int64 // steps; 0: only after the last
+	// Run may return ErrStop, after which training ends as if all steps were
+	// done; any other error is the training's.
+	Run func(ctx context.Context, t *Trainer, p Progress) error
+}
+
+// ErrStop is what a hook returns to end the training early, in good order.
+var ErrStop = errors.New("the training is to end here")
 
 // Validate returns all faults.
 func (o Options) Validate() error {
@@ -48,29 +81,36 @@ func (o Options) Validate() error {
 			faults = append(faults, fmt.Errorf("train: "+format, args...))
 		}
 	}
+	parts := max(1, o.Accumulate) * int64(max(1, len(o.Devices)))
 	want(o.Batch >= 1, "batch %d: want at least 1", o.Batch)
+	want(o.Batch%parts == 0, "batch %d: want a multiple of the %d parts that %d devices and %d accumulated batches make", o.Batch, parts, len(o.Devices), o.Accumulate)
+	want(o.Accumulate >= 0, "accumulate %d: want 1 or more", o.Accumulate)
 	want(o.Steps >= 1, "steps %d: want at least 1", o.Steps)
 	want(o.Rule != nil, "no optimizer given")
 	want(o.Rate != nil, "no learning rate schedule given")
 	want(o.ClipNorm >= 0, "clip norm %g: want 0 (none) or more", o.ClipNorm)
 	want(o.WeightDecay >= 0, "weight decay %g: want 0 (none) or more", o.WeightDecay)
 	want(o.EMA >= 0 && o.EMA < 1, "moving average decay %g: want 0 (none) to below 1", o.EMA)
+	want(o.Budget >= 0, "time budget %v: want 0 (none) or more", o.Budget)
+	want(o.Evaluation.Patience == 0 || o.Evaluation.Metric != "", "patience %d needs the name of a metric", o.Evaluation.Patience)
+	want(o.Evaluation.Metric == "" || o.Evaluation.Run != nil, "metric %q: no evaluation is given", o.Evaluation.Metric)
+	for _, h := range o.Hooks {
+		want(h.Run != nil && h.Every >= 0, "hook %q: want a function, and every 0 steps (at the end) or more", h.Name)
+	}
+	faults = append(faults, o.DropPath.validate())
 	return errors.Join(faults...)
 }
 
-// Progress is one report of a training: a line of metrics.jsonl.
-type Progress struct {
-	Step            int64   `json:"step"` // done so far
-	Steps           int64   `json:"steps"`
-	Epoch           float64 `json:"epoch"`
-	Loss            float64 `json:"loss"` // cross entropy with its smoothing, auxiliary part included
-	Accuracy        float64 `json:"accuracy"`
-	LearningRate    float64 `json:"learning_rate"`
-	KeepFirst       float64 `json:"drop_path_keep_first"`
-	KeepLast        float64 `json:"drop_path_keep_last"`
-	GradientNorm    float64 `json:"gradient_norm"`
-	ImagesPerSecond float64 `json:"images_per_second"`
-	ResidentBytes   int64   `json:"resident_bytes"`
+// withDefaults fills in what is zero.
+func (o Options) withDefaults() Options {
+	if o.ReportSteps <= 0 {
+		o.ReportSteps = 50
+	}
+	if o.KeepCheckpoints <= 0 {
+		o.KeepCheckpoints = 3
+	}
+	o.Accumulate = max(1, o.Accumulate)
+	return o
 }
 
 // Result is what a training came to.
@@ -79,7 +119,11 @@ type Result struct {
 	Epochs       float64 `json:"epochs"`
 	Loss         float64 `json:"loss"` // of the last report
 	Checkpoint   string  `json:"checkpoint,omitempty"`
-	ResumedAt    int64   `json:"resumed_at"`    // step; 0: from the start
-	Seconds      float64 `json:"seconds"`       // of this process's steps
-	FirstSeconds float64 `json:"first_seconds"` // of its first step alone
+	Best         string  `json:"best,omitempty"`        // checkpoint with the best metric
+	BestStep     int64   `json:"best_step,omitempty"`   // its step
+	BestMetric   float64 `json:"best_metric,omitempty"` // its value
+	Ended        string  `json:"ended,omitempty"`       // why it ended before its last step; "" if it did not
+	ResumedAt    int64   `json:"resumed_at"`            // step; 0: from the start
+	Seconds      float64 `json:"seconds"`               // of this process's steps
+	FirstSeconds float64 `json:"first_seconds"`         // of its first step alone
 }

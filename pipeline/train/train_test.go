@@ -2,17 +2,12 @@ package train_test
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
-	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 	"github.com/nasnet-go/nasnet/tfgraph"
@@ -57,13 +52,15 @@ func tower(s *tfgraph.Scope, st *tfgraph.Store, in train.Inputs) train.Tower {
 	x := nn.Conv(s, in.Images, w.Read, nn.Window{Kernel: [2]int64{3, 3}, Stride: [2]int64{1, 1}, Padding: nn.Same})
 	params := nn.BatchNormParams{Gamma: p[0].Read, Beta: p[1].Read, Mean: p[2].Read, Variance: p[3].Read}
 	x, mean, variance := nn.BatchNormTrain(s, x, params, 1e-3, 0.9)
-	u := tfgraph.StatelessUniform(s, tfgraph.Vector(s, int64(1), 8), in.Noise)
+	u := tfgraph.StatelessUniform(s, tfgraph.Vector(s, 1, in.Images.Dim(0)), in.Noise)
 	x = tfgraph.Mul(s, nn.ReLU(s, x), nn.DropMasks(s, in.Keep, u, 1)[0])
 	fc := st.Get(s, "fc/weights", []int64{4 * 16, 2}, true, tfgraph.FanOutInit)
 	b := st.Get(s, "fc/biases", []int64{2}, true, tfgraph.ZerosInit)
 	logits := nn.Dense(s, tfgraph.Reshape(s, x, -1, 4*16), fc.Read, b.Read)
+	ce := nn.CrossEntropy(s, logits, nn.Targets(s, in.Labels, 2, 0))
 	return train.Tower{
-		Loss:     nn.CrossEntropy(s, logits, nn.Targets(s, in.Labels, 2, 0)),
+		Loss:     ce,
+		Parts:    map[string]tfgraph.Tensor{"ce": ce},
 		Accuracy: nn.Accuracy(s, logits, in.Labels),
 		Updates:  []tfgraph.Operation{p[2].Assign(s, mean), p[3].Assign(s, variance)},
 		Decayed:  []*tfgraph.Variable{w, fc},
@@ -86,27 +83,38 @@ func run(t *testing.T, ctx context.Context, o train.Options) (train.Result, map[
 	}
 	defer tr.Close()
 	res, err := tr.Run(ctx)
-	weights := map[string][]float32{}
 	if err != nil {
-		return res, weights, err
+		return res, nil, err
 	}
+	return res, variables(t, tr), nil
+}
+
+// variables are a trainer's, by name.
+func variables(t *testing.T, tr *train.Trainer) map[string][]float32 {
+	t.Helper()
+	values := map[string][]float32{}
 	for _, v := range tr.Store.All() {
 		out, err := tr.Session.Run(nil, []tfgraph.Tensor{v.Read})
 		if err != nil {
 			t.Fatal(err)
 		}
-		weights[v.Name] = tftest.Floats(t, out)[0]
+		values[v.Name] = tftest.Floats(t, out)[0]
 	}
-	return res, weights, err
+	return values
 }
 
 func same(t *testing.T, what string, got, want map[string][]float32) {
+	t.Helper()
+	near(t, what, got, want, 0)
+}
+
+func near(t *testing.T, what string, got, want map[string][]float32, tol float64) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("%s: %d variables and %d", what, len(got), len(want))
 	}
 	for name, w := range want {
-		tftest.Near(t, what+": "+name, got[name], w, 0)
+		tftest.Near(t, what+": "+name, got[name], w, tol)
 	}
 }
 
@@ -117,6 +125,13 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(raw)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // losses are the loss values of metrics.jsonl, which hold no times.
@@ -170,91 +185,6 @@ func TestResumeIsBitEqualToAnUndisturbedRun(t *testing.T) {
 	}
 }
 
-// Cut at any place, a checkpoint is refused, said so, and the one before it used.
-func TestDamagedCheckpointsAreWalkedPast(t *testing.T) {
-	dir := t.TempDir()
-	_, want, err := run(t, context.Background(), options(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := []string{"model.ckpt.data-00000-of-00001", "model.ckpt.index", "state.json"}
-	newest := filepath.Join(dir, "checkpoints", "step-00000060")
-	for i := range 12 {
-		file := filepath.Join(newest, files[i%3])
-		whole := read(t, file)
-		cut := (i*7919 + 13) % len(whole)
-		damaged := whole[:cut]
-		if i%2 == 1 && i%3 == 0 { // a flipped bit instead of a cut
-			b := []byte(whole)
-			b[cut] ^= 4
-			damaged = string(b)
-		}
-		if err := os.WriteFile(file, []byte(damaged), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var notes []string
-		o := options(dir)
-		o.OnNote = func(n string) { notes = append(notes, n) }
-		res, got, err := run(t, context.Background(), o)
-		if err != nil || res.ResumedAt != 50 || !strings.Contains(strings.Join(notes, "\n"), "damaged") {
-			t.Fatalf("%s damaged at %d: resumed at %d, notes %q, error %v", files[i%3], cut, res.ResumedAt, notes, err)
-		}
-		same(t, "after the damage", got, want)
-	}
-}
-
-func TestCheckpointsArePrunedAndNamed(t *testing.T) {
-	dir := t.TempDir()
-	o := options(dir)
-	o.KeepCheckpoints = 2
-	if _, _, err := run(t, context.Background(), o); err != nil {
-		t.Fatal(err)
-	}
-	list, err := train.Checkpoints(filepath.Join(dir, "checkpoints"))
-	if err != nil || len(list) != 2 || list[0].State.Step != 60 || list[1].State.Step != 50 {
-		t.Errorf("checkpoints %v, %v", list, err)
-	}
-	text := read(t, filepath.Join(dir, "checkpoints", "checkpoint"))
-	if !strings.HasPrefix(text, `model_checkpoint_path: "step-00000060/model.ckpt"`) || strings.Count(text, "all_model") != 2 {
-		t.Errorf("checkpoint file:\n%s", text)
-	}
-}
-
-func TestPythonReadsOurCheckpoints(t *testing.T) {
-	dir := t.TempDir()
-	_, want, err := run(t, context.Background(), options(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := reftest.Python(t, `
-import sys, tensorflow as tf
-r = tf.train.load_checkpoint(tf.train.latest_checkpoint(sys.argv[1]))
-print(len(r.get_variable_to_shape_map()), repr(float(r.get_tensor("fc/biases")[1])))`, filepath.Join(dir, "checkpoints"))
-	if expected := fmt.Sprintf("%d %v", len(want), float64(want["fc/biases"][1])); got != expected {
-		t.Errorf("Python read %q, want %q", got, expected)
-	}
-}
-
-func TestAnotherConfigurationIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	if _, _, err := run(t, context.Background(), options(dir)); err != nil {
-		t.Fatal(err)
-	}
-	o := options(dir)
-	o.Digest = "other"
-	if _, _, err := run(t, context.Background(), o); err == nil || !strings.Contains(err.Error(), "another configuration") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestDivergenceIsAnError(t *testing.T) {
-	o := options(t.TempDir())
-	o.Rate, o.ClipNorm = optim.Constant(1e30), 0
-	if _, _, err := run(t, context.Background(), o); !errors.Is(err, train.ErrDiverged) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestValidateListsAllFaults(t *testing.T) {
 	err := train.Options{EMA: 2}.Validate()
 	if err == nil {
@@ -267,42 +197,10 @@ func TestValidateListsAllFaults(t *testing.T) {
 	}
 }
 
-// Every row of slim's table of keep probabilities.
-func TestDropPathAgainstSlim(t *testing.T) {
-	f, err := os.Open(reftest.Shared(t, "golden", "slim", "droppath.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
-	}
-	for _, row := range rows[1:] {
-		num := func(name string) float64 {
-			x, err := strconv.ParseFloat(row[column[name]], 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return x
-		}
-		d := train.DropPath{Keep: num("drop_path_keep_prob"), Version: row[column["version"]],
-			Cells: int(num("total_num_cells")), Steps: int64(num("total_training_steps"))}
-		got := d.At(int64(num("step")))[int(num("cell_num"))]
-		if math.Abs(float64(got)-num("keep_prob")) > 1e-6 {
-			t.Errorf("%v: keep probability %g", row, got)
-		}
-	}
-}
-
 // Memory must not grow with the number of steps.
 func TestResidentMemoryIsFlat(t *testing.T) {
 	o := options("")
-	o.Steps, o.ReportSteps = 3000, 500
+	o.Steps, o.ReportSteps = 10_000, 500
 	var seen []int64
 	o.OnProgress = func(p train.Progress) { seen = append(seen, p.ResidentBytes) }
 	if _, _, err := run(t, context.Background(), o); err != nil {
@@ -311,7 +209,7 @@ func TestResidentMemoryIsFlat(t *testing.T) {
 	if seen[0] == 0 {
 		t.Skip("this system does not tell a process's memory")
 	}
-	if first, last := seen[0], seen[len(seen)-1]; float64(last) > 1.05*float64(first)+(8<<20) {
+	if first, last := seen[0], seen[len(seen)-1]; float64(last) > 1.05*float64(first) {
 		t.Errorf("resident memory grew from %d to %d bytes", first, last)
 	}
 }

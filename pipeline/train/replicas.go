@@ -1,0 +1,96 @@
+package train
+
+import (
+	"github.com/nasnet-go/nasnet/tfgraph"
+)
+
+// replicaSeed keeps the masks of replicas apart.
+const replicaSeed = 1_000_003
+
+// inputs are those of each replica: an equal share of the source's batch.
+func (x *step) inputs(s *tfgraph.Scope, src Source, o Options) []Inputs {
+	n := max(1, len(o.Devices))
+	images, labels := []tfgraph.Tensor{src.Images}, []tfgraph.Tensor{src.Labels}
+	if n > 1 {
+		images, labels = split(s.Sub("share"), src.Images, n), split(s.Sub("share"), src.Labels, n)
+	}
+	in := make([]Inputs, n)
+	for r := range in {
+		ns := s.Sub("noise")
+		seed := tfgraph.Scalarc(ns, o.Seed+int64(r)*replicaSeed)
+		in[r] = Inputs{Images: images[r], Labels: labels[r], Keep: x.keep, Noise: tfgraph.Stack(ns, 0, seed, x.batch)} // [2]
+	}
+	return in
+}
+
+func split(s *tfgraph.Scope, t tfgraph.Tensor, n int) []tfgraph.Tensor {
+	op := s.Add("Split", tfgraph.Attrs{"num_split": n}, tfgraph.Scalarc(s, int32(0)), t)
+	parts := make([]tfgraph.Tensor, n)
+	for i := range parts {
+		parts[i] = op.Output(i)
+	}
+	return parts
+}
+
+// replicate copies the first replica's tower and gradients to the other devices
+// and returns the sum of all gradients. Variables stay on the first device, and
+// so do the updates of moving statistics, which follow its share of the batch.
+func (x *step) replicate(s *tfgraph.Scope, in []Inputs, grads []tfgraph.Tensor, devices []string) []tfgraph.Tensor {
+	scalars := []tfgraph.Tensor{x.scalars}
+	parts := make([][]tfgraph.Tensor, len(grads)) // by variable
+	for i, g := range grads {
+		parts[i] = []tfgraph.Tensor{g}
+	}
+	for r := 1; r < len(in); r++ {
+		copies := tfgraph.Clone(s.Sub("replica_%d", r).On(devices[r]), append(append([]tfgraph.Tensor(nil), grads...), x.scalars),
+			map[tfgraph.Tensor]tfgraph.Tensor{in[0].Images: in[r].Images, in[0].Labels: in[r].Labels, in[0].Noise: in[r].Noise})
+		for i := range grads {
+			parts[i] = append(parts[i], copies[i])
+		}
+		scalars = append(scalars, copies[len(grads)])
+	}
+	ms := s.Sub("mean")
+	x.scalars = tfgraph.Scale(ms, tfgraph.Sum(ms, scalars...), 1/float32(len(in)))
+	sums := make([]tfgraph.Tensor, len(grads))
+	for i := range parts {
+		sums[i] = tfgraph.Sum(ms, parts[i]...)
+	}
+	return sums
+}
+
+// accumulation sums gradients over the batches of one update. Its variables
+// are zero between updates, so no checkpoint holds them. The zero value is that
+// of a training without it.
+type accumulation struct {
+	store *tfgraph.Store
+	sum   tfgraph.Operation // adds a batch's gradients; run for all but the last
+	vars  []*tfgraph.Variable
+}
+
+// add returns the mean over n batches: the sum so far and this batch's.
+func (a *accumulation) add(s *tfgraph.Scope, vars []*tfgraph.Variable, grads []tfgraph.Tensor, n float32, statistics []tfgraph.Operation) []tfgraph.Tensor {
+	a.store = tfgraph.NewStore(0)
+	mean := make([]tfgraph.Tensor, len(grads))
+	ops := append([]tfgraph.Operation(nil), statistics...)
+	for i, v := range vars {
+		sum := a.store.Get(s, v.Name+"/Accumulated", v.Shape, false, tfgraph.ZerosInit)
+		a.vars = append(a.vars, sum)
+		ops = append(ops, sum.AssignAdd(s, grads[i]))
+		mean[i] = tfgraph.Scale(s, tfgraph.Add(s, sum.Read, grads[i]), 1/n)
+	}
+	a.sum = tfgraph.Group(s, "sum", ops...)
+	return mean
+}
+
+// clear empties the sums after the updates that used them.
+func (a *accumulation) clear(s *tfgraph.Scope, after []tfgraph.Operation) []tfgraph.Operation {
+	if a.store == nil {
+		return nil
+	}
+	cs := s.Sub("clear").After(tfgraph.Group(s, "used", after...))
+	ops := make([]tfgraph.Operation, len(a.vars))
+	for i, v := range a.vars {
+		ops[i] = v.Assign(cs, tfgraph.Zeros(cs, v.Shape...))
+	}
+	return ops
+}
