@@ -33,12 +33,14 @@ type Graph struct {
 	tf    *tf.Graph
 	used  map[string]int // next suffix of a node name
 	funcs map[string]bool
-	err   error
+	// filled are the constant tensors of Filled, by value, shape and device.
+	filled map[string]Tensor
+	err    error
 }
 
 // New returns an empty graph.
 func New() *Graph {
-	return &Graph{tf: tf.NewGraph(), used: map[string]int{}, funcs: map[string]bool{}}
+	return &Graph{tf: tf.NewGraph(), used: map[string]int{}, funcs: map[string]bool{}, filled: map[string]Tensor{}}
 }
 
 // Root returns the scope without a path.

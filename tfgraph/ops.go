@@ -1,6 +1,9 @@
 package tfgraph
 
 import (
+	"fmt"
+	"math"
+
 	tf "github.com/wamuir/graft/tensorflow"
 )
 
@@ -53,9 +56,20 @@ func StringsConst(s *Scope, list []string) Tensor {
 // Zeros is a float32 tensor of zeros.
 func Zeros(s *Scope, shape ...int64) Tensor { return Filled(s, 0, shape...) }
 
-// Filled is a float32 tensor with one value throughout.
+// Filled is a float32 tensor with one value throughout. Equal ones of a graph
+// are one tensor: hundreds of variables begin as the same zeros and ones, and a
+// node each would take a good part of the time to the first step.
 func Filled(s *Scope, x float32, shape ...int64) Tensor {
-	return s.One("Fill", nil, Vector(s, shape...), Scalarc(s, x))
+	if len(s.control) > 0 {
+		return s.One("Fill", nil, Vector(s, shape...), Scalarc(s, x))
+	}
+	key := fmt.Sprintf("%s %08x %v", s.device, math.Float32bits(x), shape)
+	if t, ok := s.g.filled[key]; ok {
+		return t
+	}
+	t := s.One("Fill", nil, Vector(s, shape...), Scalarc(s, x))
+	s.g.filled[key] = t
+	return t
 }
 
 // Element-wise operations, with broadcasting.
