@@ -15,6 +15,6 @@
 // an undisturbed run, bit for bit.
 //
 // Caveat: bit for bit only where each operation is: with SessionOptions.IntraOp
-// and InterOp 1 on a CPU. With several threads TensorFlow adds some sums in
-// another order each time.
+// 1 on a CPU (InterOp may be more). With several threads an operation, or on a
+// GPU, TensorFlow may add sums in another order each time.
 package train

@@ -34,8 +34,10 @@ func TestDropPathAgainstSlim(t *testing.T) {
 			}
 			return x
 		}
-		d := train.DropPath{Keep: num("drop_path_keep_prob"), Version: row[column["version"]],
-			Cells: int(num("total_num_cells")), Steps: int64(num("total_training_steps"))}
+		d := train.DropPath{
+			Keep: num("drop_path_keep_prob"), Version: row[column["version"]],
+			Cells: int(num("total_num_cells")), Steps: int64(num("total_training_steps")),
+		}
 		got := d.At(int64(num("step")))[int(num("cell_num"))]
 		if math.Abs(float64(got)-num("keep_prob")) > 1e-6 {
 			t.Errorf("%v: keep probability %g", row, got)

@@ -25,6 +25,8 @@ type Options struct {
 	EMA         float32        // decay of the moving averages of weights and statistics; 0: none
 	DropPath    DropPath       // keep probabilities fed each step
 	Seed        int64          // of first weights and masks
+	Initial     Initial        // weights to begin with; zero: drawn by Seed
+	RateScales  []RateScale    // parts of the network with a learning rate of their own, or none
 
 	// Devices are the replicas: each computes an equal share of a batch, with
 	// batch norm of its own share, and the gradients are averaged. The first
@@ -94,6 +96,9 @@ func (o Options) Validate() error {
 	want(o.Budget >= 0, "time budget %v: want 0 (none) or more", o.Budget)
 	want(o.Evaluation.Patience == 0 || o.Evaluation.Metric != "", "patience %d needs the name of a metric", o.Evaluation.Patience)
 	want(o.Evaluation.Metric == "" || o.Evaluation.Run != nil, "metric %q: no evaluation is given", o.Evaluation.Metric)
+	for _, r := range o.RateScales {
+		want(r.Scale >= 0, "rate scale %g of %q: want 0 (frozen) or more", r.Scale, r.Names)
+	}
 	for _, h := range o.Hooks {
 		want(h.Run != nil && h.Every >= 0, "hook %q: want a function, and every 0 steps (at the end) or more", h.Name)
 	}

@@ -102,6 +102,9 @@ func (t *Trainer) begin(ctx context.Context) error {
 		if _, err := t.Session.Run(nil, nil, t.Store.Init(t.Graph.Root())); err != nil {
 			return fmt.Errorf("train: first values: %w", err)
 		}
+		if err := t.takeInitial(); err != nil {
+			return err
+		}
 	}
 	if sums := t.step.sums.store; sums != nil {
 		if _, err := t.Session.Run(nil, nil, sums.Init(t.Graph.Root().Sub("sums"))); err != nil {

@@ -42,11 +42,12 @@ type Source struct {
 
 // step is the graph of one training step.
 type step struct {
-	rate, keep, number, batch tfgraph.Tensor // fed
-	scalars                   tfgraph.Tensor // [names]: fetched
-	norms                     tfgraph.Tensor // [vars]: half the squared norm of each gradient, before clipping
-	names                     []string       // of scalars; the first is the loss
-	vars                      []*tfgraph.Variable
+	rate, keep, number, batch tfgraph.Tensor      // fed
+	scalars                   tfgraph.Tensor      // [names]: fetched
+	norms                     tfgraph.Tensor      // [vars]: half the squared norm of each gradient, before clipping
+	names                     []string            // of scalars; the first is the loss
+	vars                      []*tfgraph.Variable // that get gradients
+	model                     []*tfgraph.Variable // the tower's, without slots and averages
 	train                     tfgraph.Operation
 	sums                      accumulation
 }
@@ -62,7 +63,8 @@ func newStep(s *tfgraph.Scope, st *tfgraph.Store, src Source, build Build, o Opt
 	}
 	in := x.inputs(s, src, o)
 	tower := build(s, st, in[0])
-	x.vars = st.Trainable()
+	x.model = st.All()
+	x.vars = slices.DeleteFunc(st.Trainable(), func(v *tfgraph.Variable) bool { return o.scaleOf(v) == 0 })
 	if s.OK() && len(x.vars) == 0 {
 		s.Fail("the tower has no trainable variable")
 	}
@@ -121,14 +123,14 @@ func (x *step) update(us *tfgraph.Scope, st *tfgraph.Store, tower Tower, grads [
 	if o.ClipNorm > 0 {
 		grads = optim.Clip(us, grads, optim.GlobalNorm(us, x.norms), o.ClipNorm)
 	}
-	averaged := st.All() // moving statistics too, as slim does; no slots, which follow
-	updates := o.Rule.Apply(us, st, optim.Update{
+	updates := x.applyRule(us, st, optim.Update{
 		Vars: x.vars, Grads: grads, Rate: x.rate, Count: x.number, Decay: o.WeightDecay, Decayed: tower.Decayed,
-	})
+	}, o)
 	updates = append(updates, tower.Updates...)
 	if o.EMA > 0 {
 		avg := optim.Averages{Decay: o.EMA, Updates: x.number}
-		updates = append(updates, avg.Apply(us.Sub("average").After(tfgraph.Group(us, "updated", updates...)), st, averaged)...)
+		as := us.Sub("average").After(tfgraph.Group(us, "updated", updates...))
+		updates = append(updates, avg.Apply(as, st, x.model)...) // of moving statistics too, as slim does
 	}
 	updates = append(updates, x.sums.clear(us, updates)...)
 	x.train = tfgraph.Group(us, "train_step", updates...)

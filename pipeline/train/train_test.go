@@ -33,8 +33,10 @@ func pictures() data.Images {
 }
 
 func source(s *tfgraph.Scope) train.Source {
-	m := data.NewMemory(s, "input", pictures(), data.MemoryOptions{Batch: 8, Shuffle: true, Repeat: true, Seed: 3,
-		Standardize: data.Unscaled, Augment: data.Augment{CropPad: 1}})
+	m := data.NewMemory(s, "input", pictures(), data.MemoryOptions{
+		Batch: 8, Shuffle: true, Repeat: true, Seed: 3,
+		Standardize: data.Unscaled, Augment: data.Augment{CropPad: 1},
+	})
 	return train.Source{Images: m.Images, Labels: m.Labels, Start: m.Start}
 }
 
