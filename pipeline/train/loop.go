@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -32,9 +33,6 @@ func (t *Trainer) loop(ctx context.Context) error {
 			t.pace.start(n + 1)
 		}
 		if err := t.after(ctx, m); err != nil {
-			if ctx.Err() != nil { // a hook or an evaluation gave up: its step is taken or measured again
-				return errors.Join(ErrInterrupted, err)
-			}
 			return err
 		}
 	}
@@ -63,28 +61,24 @@ func (t *Trainer) interrupted() error {
 	return errors.Join(ErrInterrupted, t.checkpoint())
 }
 
-// after does what is due after a step: report, hooks, evaluation, checkpoint.
+// after does what is due after a step: hooks, report, evaluation, checkpoint.
 func (t *Trainer) after(ctx context.Context, m outcome) error {
+	reporting := t.state.Step%t.o.ReportSteps == 0
 	hooks := t.dueHooks()
-	evaluating := t.o.Evaluation.due(t.state.Step, t.over())
-	if t.over() || evaluating || len(hooks) > 0 || t.state.Step%t.o.ReportSteps == 0 {
+	if reporting || t.over() || len(hooks) > 0 || t.o.Evaluation.due(t.state.Step, false) {
 		p := t.progress(m)
 		t.state.Report = &p
-		if err := t.call(ctx, hooks); err != nil {
-			return err
-		}
-		if evaluating = t.o.Evaluation.due(t.state.Step, t.over()); !evaluating {
-			if err := t.publish(); err != nil {
-				return err
-			}
-		}
 	}
-	if evaluating {
-		// Saved first, so that an evaluation that is cut short costs no training.
-		if err := t.checkpoint(); err != nil {
+	if err := t.call(ctx, hooks); err != nil {
+		return err
+	}
+	if t.o.Evaluation.due(t.state.Step, t.over()) {
+		return t.afterEvaluating(ctx)
+	}
+	if reporting || t.over() {
+		if err := t.publish(); err != nil {
 			return err
 		}
-		return t.measure(ctx)
 	}
 	every := t.o.CheckpointSteps
 	if t.over() || every > 0 && t.state.Step%every == 0 {
@@ -93,15 +87,38 @@ func (t *Trainer) after(ctx context.Context, m outcome) error {
 	return nil
 }
 
+// afterEvaluating is after for a step with an evaluation. It saves first, so
+// that an evaluation that is cut short costs no training.
+func (t *Trainer) afterEvaluating(ctx context.Context) error {
+	if err := t.checkpoint(); err != nil {
+		return err
+	}
+	over := t.over()
+	if err := t.measure(ctx); err != nil {
+		return err
+	}
+	if over || !t.over() {
+		return nil
+	}
+	return t.call(ctx, t.lastHooks()) // the evaluation made this step the last
+}
+
 // dueHooks are the caller's hooks that are due.
 func (t *Trainer) dueHooks() []Hook {
 	var due []Hook
 	for _, h := range t.o.Hooks {
-		if h.Every > 0 && t.state.Step%h.Every == 0 || h.Every == 0 && t.over() {
+		if h.Every > 0 && t.state.Step%h.Every == 0 {
 			due = append(due, h)
 		}
 	}
+	if t.over() {
+		due = append(due, t.lastHooks()...)
+	}
 	return due
+}
+
+func (t *Trainer) lastHooks() []Hook {
+	return slices.DeleteFunc(slices.Clone(t.o.Hooks), func(h Hook) bool { return h.Every > 0 })
 }
 
 func (t *Trainer) call(ctx context.Context, hooks []Hook) error {
@@ -113,7 +130,9 @@ func (t *Trainer) call(ctx context.Context, hooks []Hook) error {
 			return fmt.Errorf("train: hook %s after step %d: %w", h.Name, t.state.Step, err)
 		}
 	}
-	t.pace.start(t.state.Step)
+	if len(hooks) > 0 {
+		t.pace.start(t.state.Step)
+	}
 	return nil
 }
 

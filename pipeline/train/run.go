@@ -64,6 +64,9 @@ func (t *Trainer) Run(ctx context.Context) (Result, error) {
 	if err == nil && !t.over() {
 		err = t.loop(ctx)
 	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) { // a hook or an evaluation gave up: its step is taken or measured again
+		err = errors.Join(ErrInterrupted, err)
+	}
 	err = errors.Join(err, t.metrics.close(), t.events.close())
 	t.result.Steps, t.result.Epochs, t.result.Ended = t.state.Step, t.epochs(t.state.Step), t.state.Ended
 	if t.state.Report != nil {
