@@ -2,6 +2,7 @@ package tfevents
 
 import (
 	"math"
+	"sort"
 
 	histopb "github.com/wamuir/graft/tensorflow/tsl/protobuf/for_core_protos_go_proto"
 )
@@ -31,22 +32,14 @@ func histogram(values []float64) *histopb.HistogramProto {
 	h.BucketLimit[buckets-1] = h.Max // whatever the rounding
 	for _, v := range values {
 		if finite(v) {
-			h.Bucket[bucketOf(h.BucketLimit, v, h.Min, width)]++
+			h.Bucket[bucketOf(h.BucketLimit, v)]++
 		}
 	}
 	return h
 }
 
-// bucketOf finds the first bucket whose limit is not below v.
-func bucketOf(limits []float64, v, least, width float64) int {
-	i := 0
-	if width > 0 {
-		i = max(0, min(buckets-1, int((v-least)/width)-1)) // near it, from below
-	}
-	for i < buckets-1 && v > limits[i] {
-		i++
-	}
-	return i
-}
+// bucketOf finds the first bucket whose limit is not below v; the last one takes
+// the rest. By search, not by division, which rounding or overflow can mislead.
+func bucketOf(limits []float64, v float64) int { return sort.SearchFloat64s(limits[:buckets-1], v) }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
