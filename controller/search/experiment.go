@@ -1,298 +1,246 @@
 package search
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/gofrs/flock"
+	"github.com/rs/zerolog"
 
-	"github.com/nasnet-go/nasnet/cells"
-	"github.com/nasnet-go/nasnet/controller"
+	"github.com/nasnet-go/nasnet/controller/search/ledger"
 )
 
-// RandomArm is the name of the arm beside the chosen policy.
-const RandomArm = controller.Random
-
-// ledgerFile is the ledger's name in a run directory.
-const ledgerFile = "ledger.db"
-
-// Experiment is a search on disk. One process at a time has it open.
-type Experiment struct {
-	spec   Spec
-	ledger *ledger
-	lock   *flock.Flock
-	policy controller.Policy
-	random controller.Policy
-
-	mu      sync.Mutex
-	trials  []Trial // as in the ledger, by number
-	changed *sync.Cond
-	fatal   error // of the ledger: the run ends
+// Options say how a search is run. Only Dir and Spec are needed.
+type Options struct {
+	Dir  string // run directory; made if it is not there
+	Spec Spec
+	Log  zerolog.Logger
+	// Gate rejects cells by their static cost; nil: none is rejected.
+	Gate Gate
+	// Lease is how long a worker may be silent before its trial is given to
+	// another; 0: 30 s. Workers give a sign of life at a third of it.
+	Lease time.Duration
+	// MaxFailures is after how many failed trials in a row a run ends with
+	// ErrFailing: then it is not the cells; 0: 20, below 0: never.
+	MaxFailures int
 }
 
-// Open starts a search in a run directory, or takes up the one that is there.
-// ErrInUse if another process has it, ErrChanged if its specification is
-// another one.
-func Open(dir string, spec Spec) (*Experiment, error) {
-	if err := spec.Validate(); err != nil {
+// Experiment is a search on disk. One process at a time has it open.
+//
+// Everything below mu changes together with the ledger: a change is written
+// first, and an error of the ledger ends all writing (broken).
+type Experiment struct {
+	o      Options
+	spec   Spec
+	run    string
+	ledger *ledger.Ledger
+	lock   *ledger.Lock
+	crash  *crasher
+	now    func() time.Time // monotonic; tests replace it
+
+	mu      sync.Mutex
+	arms    []*arm
+	byID    map[int]*Trial
+	donors  map[string]*Trial   // by share key: ended trial whose result equal cells take
+	owners  map[string]*Trial   // by share key: trial that is, or was and will be, evaluated
+	twins   map[string][]*Trial // by share key: pending trials that wait for the owner
+	leases  map[int]*lease      // by trial
+	waiters []*waiter
+	ended   int
+	planned int
+	fails   int // failed trials in a row in this run
+	paused  bool
+	fatal   error     // why the run ends before the search
+	broken  error     // why nothing may be written any more: then fatal, too
+	changes int       // of the ledger by others
+	ticked  time.Time // of the keeper
+	over    chan struct{}
+	events  feed
+}
+
+// Open begins a search in a run directory, or takes up the one that is there,
+// rebuilding its policies from the ledger. Errors: *ledger.InUseError
+// (errors.Is ErrInUse) if another process has it, ErrChanged if its
+// specification is another one, ErrReplay if this program does not come to the
+// recorded policy.
+func Open(ctx context.Context, o Options) (*Experiment, error) {
+	if err := o.Spec.Validate(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
-	lock, err := acquire(filepath.Join(dir, "search.lock"))
+	lock, err := ledger.Acquire(o.Dir)
 	if err != nil {
-		return nil, err
+		return nil, inUse(err)
 	}
-	e := &Experiment{spec: spec, lock: lock}
-	e.changed = sync.NewCond(&e.mu)
-	if e.ledger, err = openLedger(filepath.Join(dir, ledgerFile), false); err != nil {
-		return nil, errors.Join(err, lock.Unlock())
+	e := newExperiment(o)
+	e.lock = lock
+	if e.ledger, err = ledger.Open(o.Dir); err != nil {
+		return nil, errors.Join(err, lock.Release())
 	}
-	if err := e.load(); err != nil {
+	if err := e.load(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
 
-// acquire takes the lock and leaves this process's number in it.
-func acquire(path string) (*flock.Flock, error) {
-	lock := flock.New(path)
-	ok, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("search: lock %s: %w", path, err)
+func newExperiment(o Options) *Experiment {
+	if o.Lease == 0 {
+		o.Lease = 30 * time.Second
 	}
-	if !ok {
-		holder, _ := os.ReadFile(path)
-		return nil, fmt.Errorf("search: %s is held by process %s: %w", path, strings.TrimSpace(string(holder)), ErrInUse)
+	if o.MaxFailures == 0 {
+		o.MaxFailures = 20
 	}
-	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
-		return nil, errors.Join(fmt.Errorf("search: lock: %w", err), lock.Unlock())
+	return &Experiment{
+		o: o, spec: o.Spec, crash: newCrasher(), now: time.Now, byID: map[int]*Trial{}, over: make(chan struct{}), leases: map[int]*lease{},
+		donors: map[string]*Trial{}, owners: map[string]*Trial{}, twins: map[string][]*Trial{}, events: newFeed(),
 	}
-	return lock, nil
+}
+
+// inUse lets errors.Is find ErrInUse and errors.As the exit code.
+func inUse(err error) error {
+	var busy *ledger.InUseError
+	if errors.As(err, &busy) {
+		return fmt.Errorf("search: %w (%w)", err, ErrInUse)
+	}
+	return err
 }
 
 // Close ends the use of the ledger and lets others have it.
-func (e *Experiment) Close() error { return errors.Join(e.ledger.close(), e.lock.Unlock()) }
+func (e *Experiment) Close() error {
+	err := e.ledger.Close()
+	if e.lock != nil {
+		err = errors.Join(err, e.lock.Release())
+	}
+	return err
+}
 
-// load reads the ledger and rebuilds the policies from it.
-func (e *Experiment) load() error {
+// Name is the search's random name, by which workers on a shared queue find it.
+func (e *Experiment) Name() string { return e.run }
+
+// load reads the ledger, or begins it, and rebuilds the policies.
+func (e *Experiment) load(ctx context.Context) error {
+	plan, err := e.begin()
+	if err != nil {
+		return err
+	}
+	if plan, err = e.takeRequests(plan); err != nil {
+		return err
+	}
+	if err := e.restore(ctx, plan, fromSnapshots); err != nil {
+		return err
+	}
+	if err := e.reclaim(); err != nil {
+		return err
+	}
+	for _, a := range e.arms {
+		if err := e.advance(a); err != nil {
+			return err
+		}
+	}
+	e.changes, err = e.ledger.Changes()
+	return err
+}
+
+// begin returns the plan of the search that is there, or records this one.
+func (e *Experiment) begin() ([]ledger.Segment, error) {
 	raw, err := json.Marshal(e.spec)
 	if err != nil {
-		return fmt.Errorf("search: %w", err)
+		return nil, fmt.Errorf("search: %w", err)
 	}
-	recorded, err := e.ledger.spec()
-	if err != nil {
-		return err
+	run, recorded, plan, err := e.ledger.Search()
+	switch {
+	case errors.Is(err, ledger.ErrNone):
+		var name [8]byte
+		_, _ = rand.Read(name[:]) // never fails
+		e.run = hex.EncodeToString(name[:])
+		plan = e.spec.plan()
+		err = e.ledger.Create(e.run, string(raw), plan)
+		e.crash.point("after-create")
+		return plan, err
+	case err != nil:
+		return nil, err
 	}
-	if recorded == "" {
-		err = e.ledger.setSpec(string(raw))
-	} else if !bytes.Equal([]byte(recorded), raw) {
-		err = fmt.Errorf("search: %w; choose another run directory, or the first one's configuration", ErrChanged)
+	e.run = run
+	if diff := changedKeys([]byte(recorded), raw); len(diff) > 0 {
+		return nil, fmt.Errorf("search: %w: %s differ; choose another run directory, or the configuration it began with", ErrChanged, strings.Join(diff, ", "))
 	}
-	if err != nil {
-		return err
-	}
-	if err := e.ledger.reclaim(); err != nil {
-		return err
-	}
-	if e.trials, err = e.ledger.trials(); err != nil {
-		return err
-	}
-	if err := e.newPolicies(); err != nil {
-		return err
-	}
-	return e.replay()
+	return plan, nil
 }
 
-func (e *Experiment) newPolicies() error {
-	var err error
-	sizes := e.spec.Space.Sizes()
-	if e.policy, err = controller.New(e.spec.Policy, sizes, e.spec.Trials, e.spec.Seed); err != nil {
-		return err
+// changedKeys are the top keys in which two JSON objects differ.
+func changedKeys(a, b []byte) []string {
+	var x, y map[string]json.RawMessage
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return []string{"specification"}
 	}
-	e.random, err = controller.New(controller.Config{Policy: controller.Random}, sizes, max(1, e.spec.RandomTrials), e.spec.Seed+1)
-	return err
+	var diff []string
+	for _, k := range sortedKeys(x, y) {
+		if string(x[k]) != string(y[k]) {
+			diff = append(diff, k)
+		}
+	}
+	return diff
 }
 
-// replay brings the policy to where the ledger is, and checks each sample and
-// each update on the way.
-func (e *Experiment) replay() error {
-	digests, err := e.ledger.updates()
-	if err != nil {
-		return err
+// plan is the one a search begins with: the arms one after another.
+func (s Spec) plan() []ledger.Segment {
+	var plan []ledger.Segment
+	id := 0
+	for _, a := range s.arms() {
+		plan = append(plan, ledger.Segment{Arm: a.name, Trials: a.trials, ID: id})
+		id += a.trials
 	}
-	for _, t := range e.trials {
-		if t.Arm == RandomArm && t.ID >= e.spec.Trials {
-			if err := e.checkSample(e.random, t); err != nil {
-				return err
-			}
+	return plan
+}
+
+// takeRequests applies what other processes asked for while none ran: a pause
+// is over, since this one runs; an extension counts.
+func (e *Experiment) takeRequests(plan []ledger.Segment) ([]ledger.Segment, error) {
+	requests, err := e.ledger.Requests()
+	for _, r := range requests {
+		if r.Kind != requestExtend || err != nil {
 			continue
 		}
-		for e.policy.Version() < t.Index/e.policy.BatchSize() {
-			if ok, err := e.advance(digests); err != nil || !ok {
-				return errors.Join(err, fmt.Errorf("search: trial %d was sampled before the batch ahead of it was finished: %w", t.ID, ErrReplay))
+		more, extendErr := e.spec.extension(plan, r.Value)
+		if extendErr != nil {
+			e.o.Log.Warn().Err(extendErr).Msg("a request to extend the search was dropped")
+			continue
+		}
+		err = e.ledger.Extend(more)
+		plan = append(plan, more...)
+	}
+	return plan, err
+}
+
+// reclaim settles trials that were running when the last process ended. Those
+// of its own loops go back without blame, for nobody knows of them any more;
+// workers elsewhere may still be at it and get a full lease to say so.
+func (e *Experiment) reclaim() error {
+	for _, a := range e.arms {
+		for _, t := range a.trials {
+			switch {
+			case t.State == Running && strings.HasPrefix(t.Worker, localPrefix):
+				if err := e.ledger.Release(t.ID, t.Attempt); err != nil {
+					return err
+				}
+				t.State, t.Worker = Pending, ""
+				a.push(t)
+			case t.State == Running:
+				e.leases[t.ID] = &lease{attempt: t.Attempt, worker: t.Worker, until: e.now().Add(e.o.Lease)}
+				e.owners[e.shareKey(t)] = t
+			case t.State == Pending:
+				a.push(t)
 			}
 		}
-		if err := e.checkSample(e.policy, t); err != nil {
-			return err
-		}
-	}
-	for {
-		if ok, err := e.advance(digests); err != nil || !ok {
-			return err
-		}
-	}
-}
-
-func (e *Experiment) checkSample(p controller.Policy, t Trial) error {
-	if got := p.Sample(t.Index); fmt.Sprint(got) != fmt.Sprint(t.Choices) {
-		return fmt.Errorf("search: trial %d: the ledger has choices %v, this program samples %v: %w", t.ID, t.Choices, got, ErrReplay)
 	}
 	return nil
-}
-
-// advance updates the policy with its next batch, if that is finished. A digest
-// that is not recorded yet is; one that is must be equal.
-func (e *Experiment) advance(digests map[int]string) (bool, error) {
-	size := e.policy.BatchSize()
-	from := e.policy.Version() * size
-	to := min(from+size, e.spec.Trials)
-	if from >= e.spec.Trials || len(e.trials) < to || e.trials[to-1].ID != to-1 { // not sampled yet
-		return false, nil
-	}
-	batch := make([]controller.Outcome, 0, size)
-	for _, t := range e.trials[from:to] {
-		if t.State != Done && t.State != Failed {
-			return false, nil
-		}
-		batch = append(batch, controller.Outcome{Trial: t.Index, Choices: t.Choices, Reward: t.Reward, Failed: t.State == Failed})
-	}
-	if err := e.policy.Update(batch); err != nil {
-		return false, err
-	}
-	version, digest := e.policy.Version(), e.policy.Digest()
-	if recorded, ok := digests[version]; ok {
-		if recorded != digest {
-			return false, fmt.Errorf("search: update %d: the ledger has the controller's digest %.12s, this program computes %.12s: %w", version, recorded, digest, ErrReplay)
-		}
-		return true, nil
-	}
-	return true, e.ledger.update(version, digest)
-}
-
-// sampleDue records all trials that can be sampled now: the policy's current
-// batch and, from the start, the whole random arm. Trials are numbered with the
-// policy's arm first, so the random arm's rows follow once they are due.
-func (e *Experiment) sampleDue() error {
-	var fresh []Trial
-	size := e.policy.BatchSize()
-	have := map[string]int{}
-	for _, t := range e.trials {
-		have[armOf(e.spec, t)]++
-	}
-	until := min((e.policy.Version()+1)*size, e.spec.Trials)
-	for i := have["policy"]; i < until; i++ {
-		t, err := e.sample(e.policy, e.spec.Policy.Policy, i, i)
-		if err != nil {
-			return err
-		}
-		fresh = append(fresh, t)
-	}
-	for i := have["random"]; i < e.spec.RandomTrials; i++ {
-		t, err := e.sample(e.random, RandomArm, i, e.spec.Trials+i)
-		if err != nil {
-			return err
-		}
-		fresh = append(fresh, t)
-	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	if err := e.ledger.add(fresh); err != nil {
-		return err
-	}
-	crashPoint("after-sample")
-	all, err := e.ledger.trials()
-	e.trials = all
-	return err
-}
-
-// armOf tells the policy's trials from the random arm's, also where the policy
-// is random itself.
-func armOf(s Spec, t Trial) string {
-	if t.ID < s.Trials {
-		return "policy"
-	}
-	return "random"
-}
-
-func (e *Experiment) sample(p controller.Policy, arm string, index, id int) (Trial, error) {
-	choices := p.Sample(index)
-	g, err := e.spec.Space.Decode(choices)
-	if err != nil {
-		return Trial{}, err
-	}
-	g.Name = fmt.Sprintf("trial-%d", id)
-	return Trial{ID: id, Arm: arm, Index: index, Choices: choices, Genotype: g.String(), Hash: g.Hash(), State: Pending}, nil
-}
-
-// taskOf makes the task of a trial. The child's seed is that of its cell, so
-// equal cells have equal rewards and an attempt repeats the one before.
-func (e *Experiment) taskOf(t Trial) (Task, error) {
-	g, err := cells.Parse([]byte(t.Genotype))
-	if err != nil {
-		return Task{}, err
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%s", e.spec.Seed, t.Hash))
-	seed := int64(binary.LittleEndian.Uint64(sum[:8]) >> 2)
-	return Task{Trial: t.ID, Arm: t.Arm, Attempt: t.Attempt, Seed: seed, Genotype: g, Child: e.spec.Child}, nil
-}
-
-// finished reports whether every trial has ended.
-func (e *Experiment) finished() bool {
-	if len(e.trials) < e.spec.Trials+e.spec.RandomTrials {
-		return false
-	}
-	for _, t := range e.trials {
-		if t.State != Done && t.State != Failed {
-			return false
-		}
-	}
-	return true
-}
-
-// Run evaluates trials with so many workers at once until all are finished, or
-// ctx ends: then the trials under way go back and ctx's error is returned.
-func (e *Experiment) Run(ctx context.Context, ev Evaluator, workers int, onEvent func(Event)) (Status, error) {
-	if onEvent == nil {
-		onEvent = func(Event) {}
-	}
-	stop := context.AfterFunc(ctx, func() { e.mu.Lock(); e.changed.Broadcast(); e.mu.Unlock() })
-	defer stop()
-	var wg sync.WaitGroup
-	for range max(1, workers) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			e.work(ctx, ev, onEvent)
-		}()
-	}
-	wg.Wait()
-	if e.fatal != nil {
-		return Status{}, e.fatal
-	}
-	if err := ctx.Err(); err != nil && !e.finished() {
-		return e.Status(), err
-	}
-	return e.Status(), nil
 }

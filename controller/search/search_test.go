@@ -2,11 +2,11 @@ package search
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,34 +18,24 @@ import (
 
 	"github.com/nasnet-go/nasnet/cells"
 	"github.com/nasnet-go/nasnet/controller"
+	"github.com/nasnet-go/nasnet/controller/search/ledger"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv("NASNET_TEST_SEARCH_DIR"); dir != "" {
-		os.Exit(child(dir))
+	if dir := os.Getenv(coordinatorVariable); dir != "" {
+		os.Exit(coordinator(dir))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// child is the process that the crash tests kill.
-func child(dir string) int {
-	e, err := Open(dir, spec(24))
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	defer e.Close()
-	if _, err := e.Run(context.Background(), &fake{delay: time.Millisecond}, 3, nil); err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	return 0
+// small is a space in which equal cells are common.
+func small() cells.Space {
+	return cells.Space{Name: "test", Ops: []cells.Op{cells.Identity, cells.Sep3x3, cells.Max3x3}, Blocks: 2, Tied: true}
 }
 
 func spec(trials int) Spec {
 	return Spec{
-		Seed: 5, Trials: trials, RandomTrials: trials / 2, Child: []byte(`{"epochs":1}`),
-		Space:  cells.Space{Name: "test", Ops: []cells.Op{cells.Identity, cells.Sep3x3, cells.Max3x3}, Blocks: 2, Tied: true},
+		Seed: 5, Trials: trials, RandomTrials: trials / 2, Child: []byte(`{"epochs":1}`), Space: small(),
 		Policy: controller.Config{Policy: controller.PPO, Batch: 4, Units: 8, LearningRate: 0.02},
 	}
 }
@@ -54,80 +44,144 @@ func spec(trials int) Spec {
 type fake struct {
 	delay time.Duration
 	fails func(Task) error
+	steps int // reports
 	calls atomic.Int64
 	mu    sync.Mutex
-	seen  map[int]int
+	seen  map[string]int // evaluations by genotype
 }
 
 type stopped struct{}
 
-func (stopped) Error() string     { return "the child was killed by SIGABRT" }
-func (stopped) Class() string     { return "signal" }
-func (stopped) LogTail() []string { return []string{"last", "words"} }
+func (stopped) Error() string { return "the child was killed by SIGABRT" }
+func (stopped) Class() string { return "signal" }
+func (stopped) LogTail() []string {
+	return strings.Split(strings.Repeat("a line\n", 200)+"last\nwords", "\n")
+}
 
-func (f *fake) Evaluate(ctx context.Context, t Task, report func(float64)) (Result, error) {
+func (f *fake) Evaluate(ctx context.Context, t Task, report func(int, float64) bool) (Result, error) {
 	f.calls.Add(1)
 	f.mu.Lock()
 	if f.seen == nil {
-		f.seen = map[int]int{}
+		f.seen = map[string]int{}
 	}
-	f.seen[t.Trial]++
+	f.seen[t.Genotype]++
 	f.mu.Unlock()
-	report(0.5)
-	select {
-	case <-time.After(f.delay * time.Duration(1+t.Trial%3)):
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
+	if f.delay > 0 {
+		select {
+		case <-time.After(f.delay * time.Duration(1+t.Trial%3)):
+		case <-ctx.Done():
+			return Result{}, ctx.Err()
+		}
 	}
 	if f.fails != nil {
 		if err := f.fails(t); err != nil {
 			return Result{}, err
 		}
 	}
+	g, err := cells.Parse([]byte(t.Genotype))
+	if err != nil {
+		return Result{}, err
+	}
 	reward := 0.5 + float64(t.Seed%1000)/1e4
-	for _, b := range t.Genotype.Normal.Blocks {
+	for _, b := range g.Normal.Blocks {
 		if b.Left.Op == cells.Sep3x3 {
 			reward += 0.1
 		}
 	}
-	return Result{Reward: reward, Metrics: map[string]float64{"params": 10}}, nil
+	for step := 1; step <= f.steps; step++ {
+		part := reward * float64(step) / float64(f.steps)
+		if report(step, part) {
+			return Result{Reward: part}, nil
+		}
+	}
+	return Result{Reward: reward, Metrics: map[string]float64{"params": float64(10 + t.Seed%7), "bad": math.NaN()}}, nil
 }
 
-// finish runs a search in dir to its end.
-func finish(t *testing.T, dir string, s Spec, workers int, f *fake) Status {
+func open(t testing.TB, dir string, s Spec) *Experiment {
 	t.Helper()
-	e, err := Open(dir, s)
+	return openWith(t, Options{Dir: dir, Spec: s})
+}
+
+func openWith(t testing.TB, o Options) *Experiment {
+	t.Helper()
+	e, err := Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
-	st, err := e.Run(context.Background(), f, workers, nil)
+	return e
+}
+
+func shut(t testing.TB, e *Experiment) {
+	t.Helper()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// finish runs a search in dir to its end.
+func finish(t testing.TB, dir string, s Spec, workers int, ev Evaluator) Status {
+	t.Helper()
+	return finishWith(t, Options{Dir: dir, Spec: s}, workers, ev)
+}
+
+func finishWith(t testing.TB, o Options, workers int, ev Evaluator) Status {
+	t.Helper()
+	e := openWith(t, o)
+	defer shut(t, e)
+	st, err := e.Run(context.Background(), ev, workers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return st
 }
 
+func equal(t testing.TB, what string, got, want Status) {
+	t.Helper()
+	if got.LedgerDigest != want.LedgerDigest || got.ControllerDigest != want.ControllerDigest || got.Trials != want.Trials || got.Unique != want.Unique {
+		t.Errorf("%s: the search is another one:\n%+v\n%+v", what, got, want)
+	}
+}
+
 func TestOneWorkerAndEightGiveTheSameSearch(t *testing.T) {
 	a := finish(t, t.TempDir(), spec(24), 1, &fake{})
 	b := finish(t, t.TempDir(), spec(24), 8, &fake{delay: time.Millisecond})
-	if a.LedgerDigest != b.LedgerDigest || a.ControllerDigest != b.ControllerDigest {
-		t.Errorf("digests differ:\n%+v\n%+v", a, b)
-	}
-	if a.Trials.Done != 36 || a.Trials.Planned != 36 || len(a.Arms) != 2 || a.Best == nil || a.Comparison == nil {
+	equal(t, "8 workers", b, a)
+	if a.Trials.Done != 36 || a.Trials.Planned != 36 || len(a.Arms) != 2 || a.Best == nil || a.Arms[0].Against == nil || a.Note == "" || !a.Reproducible {
 		t.Errorf("status %+v", a)
 	}
 	other := spec(24)
 	other.Seed = 6
-	if c := finish(t, t.TempDir(), other, 2, &fake{}); c.LedgerDigest == a.LedgerDigest {
-		t.Error("another seed gives the same ledger")
+	if c := finish(t, t.TempDir(), other, 2, &fake{}); c.LedgerDigest == a.LedgerDigest || c.ControllerDigest == a.ControllerDigest {
+		t.Error("another seed gives the same search")
+	}
+}
+
+func TestEveryPolicyRunsAndIsReproducible(t *testing.T) {
+	for _, kind := range []string{controller.PPO, controller.REINFORCE, controller.Random, controller.Evolution} {
+		s := spec(20)
+		s.Policy = controller.Config{Policy: kind, Batch: 4, Units: 8, Population: 4, Tournament: 2}
+		a, b := finish(t, t.TempDir(), s, 1, &fake{}), finish(t, t.TempDir(), s, 5, &fake{delay: time.Millisecond})
+		equal(t, kind, b, a)
+		if arms := len(a.Arms); (kind == controller.Random) != (arms == 1) {
+			t.Errorf("%s: %d arms", kind, arms)
+		}
+	}
+}
+
+func TestArmsBesideTheChosenOne(t *testing.T) {
+	s := spec(12)
+	s.Beside = []ArmSpec{{Policy: controller.Config{Policy: controller.Evolution, Batch: 3, Population: 4, Tournament: 2}, Trials: 10}}
+	a, b := finish(t, t.TempDir(), s, 1, &fake{}), finish(t, t.TempDir(), s, 6, &fake{delay: time.Millisecond})
+	equal(t, "three arms", b, a)
+	if len(a.Arms) != 3 || a.Arms[1].Arm != controller.Evolution || a.Arms[1].Updates != 4 || a.Trials.Planned != 28 {
+		t.Errorf("status %+v", a)
 	}
 }
 
 func TestEqualCellsAreTrainedOnce(t *testing.T) {
 	f := &fake{}
 	st := finish(t, t.TempDir(), spec(60), 4, f)
-	if int(f.calls.Load()) != st.Unique || st.Unique >= 90 {
+	if int(f.calls.Load()) != st.Unique || st.Unique >= 90 || st.Trials.Done != 90 {
 		t.Errorf("%d evaluations for %d different cells of %d trials", f.calls.Load(), st.Unique, st.Trials.Done)
 	}
 }
@@ -135,189 +189,227 @@ func TestEqualCellsAreTrainedOnce(t *testing.T) {
 func TestInterruptedSearchGoesOn(t *testing.T) {
 	want := finish(t, t.TempDir(), spec(24), 2, &fake{})
 	dir := t.TempDir()
-	e, err := Open(dir, spec(24))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := open(t, dir, spec(24))
 	ctx, cancel := context.WithCancel(context.Background())
 	st, err := e.Run(ctx, &fake{delay: time.Millisecond}, 2, func(ev Event) {
-		if ev.Done == 10 {
+		if ev.Ended == 10 {
 			cancel()
 		}
 	})
-	if !errors.Is(err, context.Canceled) || st.Trials.Done >= 36 {
-		t.Fatalf("%v after %d trials", err, st.Trials.Done)
+	if !errors.Is(err, context.Canceled) || st.Trials.Done >= 36 || st.Trials.Running != 0 {
+		t.Fatalf("%v with %+v", err, st.Trials)
 	}
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	f := &fake{}
-	got := finish(t, dir, spec(24), 2, f)
-	if got.LedgerDigest != want.LedgerDigest || got.ControllerDigest != want.ControllerDigest {
-		t.Error("the digests differ from those of an undisturbed search")
-	}
-	if again := finish(t, dir, spec(24), 2, &fake{fails: func(Task) error { return errors.New("evaluated again") }}); again.LedgerDigest != want.LedgerDigest {
-		t.Error("a finished search was changed by opening it again")
-	}
-	if read, err := ReadStatus(dir); err != nil || read.LedgerDigest != want.LedgerDigest || read.ControllerDigest != want.ControllerDigest {
-		t.Errorf("read status: %v", err)
-	}
-}
-
-// kill -9 at every armed point, several times over, and at random moments: the
-// search ends as if nothing had happened.
-func TestKilledAnywhereTheSearchIsTheSame(t *testing.T) {
-	want := finish(t, t.TempDir(), spec(24), 3, &fake{})
-	self, err := os.Executable()
+	shut(t, e)
+	equal(t, "interrupted", finish(t, dir, spec(24), 2, &fake{}), want)
+	again := finish(t, dir, spec(24), 2, &fake{fails: func(Task) error { return errors.New("evaluated again") }})
+	equal(t, "opened again", again, want)
+	read, err := ReadStatus(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, points := range [][]string{
-		{"after-sample", "before-commit:3", "after-commit:5", "after-update", "after-sample", "before-commit", "after-update:2"},
-		{"before-commit", "before-commit", "after-commit", "after-commit:9", "after-update:3"},
-	} {
-		dir := t.TempDir()
-		kills := 0
-		for i := 0; ; i++ {
-			cmd := exec.Command(self)
-			cmd.Env = append(os.Environ(), "NASNET_TEST_SEARCH_DIR="+dir)
-			if i < len(points) {
-				cmd.Env = append(cmd.Env, crashVariable+"="+points[i])
-			}
-			out, err := cmd.CombinedOutput()
-			if err == nil {
-				break
-			}
-			if !strings.Contains(err.Error(), "killed") {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			kills++
-		}
-		got, err := ReadStatus(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if kills == 0 || got.LedgerDigest != want.LedgerDigest || got.ControllerDigest != want.ControllerDigest || got.Trials.Done != 36 {
-			t.Errorf("after %d kills: %+v, want %+v", kills, got, want)
-		}
+	equal(t, "read", read, want)
+	if fmt.Sprint(read.Arms) != fmt.Sprint(again.Arms) && fmt.Sprint(*read.Arms[0].Against) != fmt.Sprint(*again.Arms[0].Against) {
+		t.Errorf("read %+v, want %+v", read.Arms, again.Arms)
 	}
 }
 
-func TestRandomKills(t *testing.T) {
-	want := finish(t, t.TempDir(), spec(24), 3, &fake{})
-	self, err := os.Executable()
+func TestOneExperimentRunsTwice(t *testing.T) {
+	e := open(t, t.TempDir(), spec(12))
+	defer shut(t, e)
+	ctx, cancel := context.WithCancel(context.Background())
+	if _, err := e.Run(ctx, &fake{delay: time.Millisecond}, 2, func(Event) { cancel() }); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	st, err := e.Run(context.Background(), &fake{}, 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	for i := range 12 {
-		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), "NASNET_TEST_SEARCH_DIR="+dir)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+	equal(t, "second run", st, finish(t, t.TempDir(), spec(12), 1, &fake{}))
+}
+
+func TestEventsComeInOrderAndMayAsk(t *testing.T) {
+	e := open(t, t.TempDir(), spec(12))
+	defer shut(t, e)
+	kinds, last := map[string]int{}, 0
+	if _, err := e.Run(context.Background(), &fake{steps: 2}, 3, func(ev Event) {
+		if ev.Ended < last || ev.Planned != 18 {
+			t.Errorf("event %+v after %d had ended", ev, last)
 		}
-		time.Sleep(time.Duration(5+i*7%40) * time.Millisecond)
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		last = ev.Ended
+		kinds[ev.Kind]++
+		if e.Status().Trials.Planned != 18 {
+			t.Error("no status from an event")
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
-	if got := finish(t, dir, spec(24), 3, &fake{}); got.LedgerDigest != want.LedgerDigest || got.ControllerDigest != want.ControllerDigest {
-		t.Error("the digests differ from those of an undisturbed search")
+	if kinds["done"]+kinds["reused"] != 18 || kinds["started"] != kinds["done"] || kinds["updated"] != 3 {
+		t.Errorf("events %v", kinds)
 	}
 }
 
 func TestFailedChildrenAreRecordedAndTheSearchGoesOn(t *testing.T) {
 	dir := t.TempDir()
-	f := &fake{fails: func(t Task) error {
+	s := spec(12)
+	st := finish(t, dir, s, 2, &fake{fails: func(t Task) error {
 		switch t.Trial {
 		case 3:
 			return fmt.Errorf("evaluate: %w", stopped{})
 		case 5:
 			return errors.New("no such data")
+		case 7:
+			panic("out of cheese")
 		}
 		return nil
-	}}
-	s := spec(12)
-	st := finish(t, dir, s, 2, f)
-	if st.Trials.Failed < 2 || st.Trials.Done+st.Trials.Failed != 18 {
+	}})
+	if st.Trials.Failed < 3 || st.Trials.Done+st.Trials.Failed != 18 {
 		t.Errorf("status %+v", st.Trials)
 	}
-	e, err := Open(dir, s)
+	trials, err := ReadTrials(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
-	if tr := e.trials[3]; tr.State != Failed || tr.Cause != "signal" || !strings.Contains(tr.Log, "last\nwords") {
-		t.Errorf("trial 3: %+v", tr)
-	}
-	if tr := e.trials[5]; tr.State != Failed || tr.Cause != "error" || !strings.Contains(tr.Log, "no such data") {
-		t.Errorf("trial 5: %+v", tr)
+	for id, want := range map[int][2]string{3: {"signal", "last\nwords"}, 5: {CauseError, "no such data"}, 7: {CausePanic, "out of cheese"}} {
+		tr := trials[id]
+		if tr.State != Failed || tr.Cause != want[0] || !strings.Contains(tr.Log, want[1]) || strings.Count(tr.Log, "\n") >= maxLogLines {
+			t.Errorf("trial %d: %s, %s, log of %d lines: %.200s", id, tr.State, tr.Cause, strings.Count(tr.Log, "\n"), tr.Log)
+		}
 	}
 }
 
 func TestNotFiniteRewardsAreFailures(t *testing.T) {
-	e, err := Open(t.TempDir(), spec(4))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	st, err := e.Run(context.Background(), nan{}, 2, nil)
-	if err != nil || st.Trials.Failed != 6 || st.Best != nil {
-		t.Errorf("%v %+v", err, st)
+	for _, reward := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		st := finish(t, t.TempDir(), spec(4), 2, constant(reward))
+		if st.Trials.Failed != 6 || st.Best != nil {
+			t.Errorf("%g: %+v", reward, st)
+		}
 	}
 }
 
-type nan struct{}
+// constant is the reward of every cell.
+type constant float64
 
-func (nan) Evaluate(context.Context, Task, func(float64)) (Result, error) {
-	return Result{Reward: math.NaN()}, nil
+func (c constant) Evaluate(context.Context, Task, func(int, float64) bool) (Result, error) {
+	return Result{Reward: float64(c)}, nil
+}
+
+func TestNegativeZeroSurvivesTheLedger(t *testing.T) {
+	dir := t.TempDir()
+	st := finish(t, dir, spec(4), 1, constant(math.Copysign(0, -1)))
+	read, err := ReadStatus(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "read", read, st)
+}
+
+func TestSearchInWhichEverythingFailsEnds(t *testing.T) {
+	e := openWith(t, Options{Dir: t.TempDir(), Spec: spec(40), MaxFailures: 5})
+	defer shut(t, e)
+	st, err := e.Run(context.Background(), &fake{fails: func(Task) error { return errors.New("no data set") }}, 2, nil)
+	if !errors.Is(err, ErrFailing) || !strings.Contains(err.Error(), "no data set") || st.Trials.Failed < 5 || st.Trials.Failed > 20 {
+		t.Errorf("%v after %+v", err, st.Trials)
+	}
+}
+
+func TestAnEvaluatorThatCannotWorkBlamesNoCell(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, dir, spec(12))
+	broken := &fake{fails: func(t Task) error {
+		if t.Trial == 6 {
+			return fmt.Errorf("no engine: %w", ErrUnavailable)
+		}
+		return nil
+	}}
+	st, err := e.Run(context.Background(), broken, 2, nil)
+	if !errors.Is(err, ErrUnavailable) || st.Trials.Failed != 0 || st.Trials.Running != 0 {
+		t.Errorf("%v with %+v", err, st.Trials)
+	}
+	shut(t, e)
+	equal(t, "mended", finish(t, dir, spec(12), 2, &fake{}), finish(t, t.TempDir(), spec(12), 2, &fake{}))
 }
 
 func TestOneProcessAtATimeAndOneSpecification(t *testing.T) {
 	dir := t.TempDir()
-	e, err := Open(dir, spec(4))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(dir, spec(4)); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+	e := open(t, dir, spec(4))
+	_, err := Open(context.Background(), Options{Dir: dir, Spec: spec(4)})
+	var code interface{ ExitCode() int }
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) || !errors.As(err, &code) || code.ExitCode() != 3 {
 		t.Errorf("second opening: %v", err)
 	}
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
+	if st, err := ReadStatus(dir); err != nil || st.Process != fmt.Sprint(os.Getpid()) || st.Trials.Planned != 6 {
+		t.Errorf("status of a live search: %+v %v", st, err)
 	}
+	shut(t, e)
 	other := spec(4)
 	other.Seed++
-	if _, err := Open(dir, other); !errors.Is(err, ErrChanged) {
+	other.Child = []byte(`{}`)
+	if _, err := Open(context.Background(), Options{Dir: dir, Spec: other}); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), "child, seed") {
 		t.Errorf("another specification: %v", err)
+	}
+	if st, err := ReadStatus(dir); err != nil || st.Process != "" {
+		t.Errorf("status of a dead search: %+v %v", st, err)
+	}
+	if _, err := ReadStatus(t.TempDir()); !errors.Is(err, ErrNone) {
+		t.Errorf("status of nothing: %v", err)
 	}
 }
 
-func TestAChangedLedgerIsNotReplayed(t *testing.T) {
-	dir := t.TempDir()
-	finish(t, dir, spec(12), 2, &fake{})
-	l, err := openLedger(filepath.Join(dir, ledgerFile), false)
+func TestFaultsAreAllNamed(t *testing.T) {
+	s := Spec{Mode: "wild", RandomTrials: -1, MaxAttempts: -1, Objective: Objective{Penalties: []Penalty{{}}}, Stopping: Stopping{Rule: "never"}}
+	err := s.Validate()
+	for _, word := range []string{"trials 0", "random_trials", "space", "mode", "max_attempts", "policy", "penalties[0]", "stopping.rule"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("no fault of %s in: %v", word, err)
+		}
+	}
+	if _, err := Open(context.Background(), Options{Dir: t.TempDir(), Spec: s}); err == nil {
+		t.Error("opened")
+	}
+}
+
+var _ Source = (*Experiment)(nil)
+
+// tamper changes the ledger behind its back.
+func tamper(t *testing.T, dir, statements string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, ledger.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.db.Exec(`UPDATE trials SET reward = reward + 0.1 WHERE id = 2`); err != nil {
+	defer db.Close()
+	if _, err := db.Exec("DROP TRIGGER IF EXISTS ended_trials_stay;" + statements); err != nil {
 		t.Fatal(err)
-	}
-	if err := l.close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(dir, spec(12)); !errors.Is(err, ErrReplay) {
-		t.Errorf("got %v", err)
 	}
 }
 
-func TestComparisonIsHonest(t *testing.T) {
-	same := compare([]float64{0.5, 0.6, 0.55, 0.58}, []float64{0.52, 0.61, 0.5, 0.57}, "ppo")
-	better := compare([]float64{0.80, 0.81, 0.82, 0.83}, []float64{0.5, 0.51, 0.52, 0.53}, "ppo")
-	if !strings.Contains(same.Verdict, "not distinguishable") || !strings.Contains(better.Verdict, "better") {
-		t.Errorf("%+v %+v", same, better)
+func TestReplayNamesTheFirstRecordThatDiffers(t *testing.T) {
+	dir := t.TempDir()
+	want := finish(t, dir, spec(12), 2, &fake{})
+	r, err := Replay(context.Background(), dir)
+	if err != nil || r.Difference != nil || r.Trials != 18 || r.Rewards != 18 || r.Updates != 3 || r.LedgerDigest != want.LedgerDigest || r.ControllerDigest != want.ControllerDigest {
+		t.Fatalf("%+v %v", r, err)
 	}
-	for df, want := range map[float64]float64{3: 3.182, 10: 2.228, 30: 2.042} {
-		if got := studentT975(df); math.Abs(got-want) > 0.02*want {
-			t.Errorf("t(%g) is %g, want %g", df, got, want)
+	for change, record := range map[string]string{
+		`UPDATE trials SET reward = reward + 0.1, value = value + 0.1 WHERE id = 2`:      "update 1 of ppo",
+		`UPDATE trials SET value = value + 0.1 WHERE id = 15`:                            "reward of trial 15",
+		`UPDATE trials SET choices = '[9,9,9,9,9,9,9,9,9,9]' WHERE id = 5`:               "trial 5 (ppo 5)",
+		`UPDATE trials SET hash = 'x' || hash WHERE id = 13`:                             "cell of trial 13 (random 1)",
+		`UPDATE updates SET digest = 'x' || digest WHERE version = 2 AND arm = 'ppo'`:    "update 2 of ppo",
+		`UPDATE updates SET digest = 'x' || digest WHERE version = 0 AND arm = 'random'`: "update 0 of random",
+	} {
+		copied := t.TempDir()
+		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
 		}
+		tamper(t, copied, change)
+		r, err := Replay(context.Background(), copied)
+		if err != nil || r.Difference == nil || r.Difference.Record != record {
+			t.Errorf("%s: %+v %v, want %s", change, r.Difference, err, record)
+		}
+	}
+	tamper(t, dir, `UPDATE trials SET reward = reward + 0.1, value = value + 0.1 WHERE id = 2`)
+	if _, err := Open(context.Background(), Options{Dir: dir, Spec: spec(12)}); !errors.Is(err, ErrReplay) {
+		t.Errorf("a changed ledger was opened: %v", err)
 	}
 }

@@ -1,111 +1,135 @@
 package search
 
 import (
-	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/nasnet-go/nasnet/cells"
 	"github.com/nasnet-go/nasnet/controller"
 )
 
-// Sentinels of this package.
-var (
-	ErrInUse   = errors.New("another process runs this search")
-	ErrChanged = errors.New("the search was started with another specification")
-	ErrReplay  = errors.New("the ledger cannot be replayed")
+// Mode says when a policy learns.
+type Mode string
+
+// Modes of a search. The empty one is Sync.
+const (
+	// Sync updates a policy when all trials of its batch have ended, in trial
+	// order: the same search whatever the workers do.
+	Sync Mode = "sync"
+	// Async updates a policy whenever a batch of trials has ended, and samples
+	// whenever a worker is free: no waiting, but another search each time.
+	Async Mode = "async"
 )
 
-// Spec is what a search is: it does not change once it has begun.
+// RandomArm is the name of the arm beside the chosen policy.
+const RandomArm = controller.Random
+
+// Spec is what a search is. It is recorded when the search begins and does not
+// change from then on; Extend adds trials.
 type Spec struct {
-	Seed         uint64            `json:"seed"`
-	Space        cells.Space       `json:"space"`
-	Policy       controller.Config `json:"policy"`
-	Trials       int               `json:"trials"`        // of the policy
-	RandomTrials int               `json:"random_trials"` // of the random arm beside it
-	Child        json.RawMessage   `json:"child"`         // how children are trained; passed on to the evaluator
+	Seed uint64 `json:"seed"` // of every random number
+	// Space is what cells may look like.
+	Space cells.Space `json:"space"`
+	// Policy is the chosen one. Its zero values become the defaults for this
+	// number of trials, also when the search is extended later.
+	Policy controller.Config `json:"policy"`
+	// Trials of the policy; at least 1.
+	Trials int `json:"trials"`
+	// RandomTrials of the random arm; 0: no such arm. Where the policy itself is
+	// random there is none in any case.
+	RandomTrials int `json:"random_trials"`
+	// Beside are further arms, such as evolution, by the policy's name.
+	Beside []ArmSpec `json:"beside,omitempty"`
+	Mode   Mode      `json:"mode,omitempty"`
+	// Objective makes the reward of what an evaluator measured.
+	Objective Objective `json:"objective,omitzero"`
+	// Stopping ends bad children early.
+	Stopping Stopping `json:"stopping,omitzero"`
+	// Floor is the reward that a policy is told for a failed trial, beside the
+	// mark that it failed.
+	Floor float64 `json:"floor,omitempty"`
+	// MaxAttempts is after how many silent workers a trial is set aside as
+	// poisoned; 0: 3.
+	MaxAttempts int `json:"max_attempts,omitempty"`
+	// Limits are the static bounds that Options.Gate applies: recorded so that a
+	// search goes on with those it began with. Search does not look into them.
+	Limits json.RawMessage `json:"limits,omitempty"`
+	// Child says how children are trained; it is handed to the evaluator.
+	Child json.RawMessage `json:"child,omitempty"`
+}
+
+// ArmSpec is an arm beside the chosen policy.
+type ArmSpec struct {
+	Policy controller.Config `json:"policy"`
+	Trials int               `json:"trials"`
+}
+
+// namedArm is an arm of a specification, with its name and seed.
+type namedArm struct {
+	name   string
+	policy controller.Config
+	trials int
+	seed   uint64
+}
+
+// arms are the search's, the chosen policy first and random last: the order in
+// which they are served.
+func (s Spec) arms() []namedArm {
+	list := []namedArm{{s.Policy.Policy, s.Policy, s.Trials, s.Seed}}
+	for _, b := range s.Beside {
+		list = append(list, namedArm{b.Policy.Policy, b.Policy, b.Trials, seedFor(s.Seed, "arm", b.Policy.Policy)})
+	}
+	if s.RandomTrials > 0 && s.Policy.Policy != RandomArm {
+		random := controller.Config{Policy: RandomArm, Batch: s.Policy.Batch}
+		list = append(list, namedArm{RandomArm, random, s.RandomTrials, seedFor(s.Seed, "arm", RandomArm)})
+	}
+	return list
+}
+
+// seedFor derives a seed for one use.
+func seedFor(seed uint64, use, name string) uint64 {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%s|%s", seed, use, name))
+	return binary.LittleEndian.Uint64(sum[:8])
+}
+
+// childSeed is that of the cell, not of the trial: equal cells have equal
+// rewards, and an attempt repeats the one before. Not negative.
+func childSeed(seed uint64, hash string) int64 { return int64(seedFor(seed, "child", hash) >> 2) }
+
+func (s Spec) maxAttempts() int {
+	if s.MaxAttempts == 0 {
+		return 3
+	}
+	return s.MaxAttempts
 }
 
 // Validate returns all faults.
 func (s Spec) Validate() error {
 	var faults []error
-	if s.Trials < 1 {
-		faults = append(faults, fmt.Errorf("search: trials %d: want at least 1", s.Trials))
+	want := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("search: "+format, args...))
+		}
 	}
-	if s.RandomTrials < 0 {
-		faults = append(faults, fmt.Errorf("search: random_trials %d: want 0 or more", s.RandomTrials))
+	want(s.Trials >= 1, "trials %d: want at least 1", s.Trials)
+	want(s.RandomTrials >= 0, "random_trials %d: want 0 or more", s.RandomTrials)
+	want(len(s.Space.Ops) > 0 && s.Space.Blocks >= 1, "space %q: want operations and at least one block", s.Space.Name)
+	want(s.Mode == "" || s.Mode == Sync || s.Mode == Async, "mode %q: want sync or async", s.Mode)
+	want(s.MaxAttempts >= 0, "max_attempts %d: want 0 (three) or more", s.MaxAttempts)
+	want(!math.IsNaN(s.Floor) && !math.IsInf(s.Floor, 0), "floor %g: want a finite number", s.Floor)
+	var names []string
+	for _, a := range s.arms() {
+		want(a.trials >= 1, "arm %s: %d trials: want at least 1", a.name, a.trials)
+		want(!slices.Contains(names, a.name), "arm %s: there are two of that name", a.name)
+		names = append(names, a.name)
+		if err := a.policy.Validate(); err != nil {
+			faults = append(faults, err)
+		}
 	}
-	if len(s.Space.Ops) == 0 || s.Space.Blocks < 1 {
-		faults = append(faults, fmt.Errorf("search: space %q: want operations and at least one block", s.Space.Name))
-	}
-	return errors.Join(append(faults, s.Policy.Validate())...)
-}
-
-// Task is one trial to be evaluated.
-type Task struct {
-	Trial    int
-	Arm      string
-	Attempt  int   // 1 for the first; a trial whose search was stopped gets another
-	Seed     int64 // of the child: a function of the search's seed and of the cell
-	Genotype cells.Genotype
-	Child    json.RawMessage
-}
-
-// Result is what evaluating a task gave.
-type Result struct {
-	Reward  float64
-	Metrics map[string]float64
-}
-
-// Evaluator trains and measures a child. report may be called now and then with
-// the share done, 0..1.
-type Evaluator interface {
-	Evaluate(ctx context.Context, t Task, report func(done float64)) (Result, error)
-}
-
-// Failure is an evaluation error with its class and the child's last words.
-// Other errors are of class "error".
-type Failure interface {
-	error
-	Class() string
-	LogTail() []string
-}
-
-// Event tells what happens in a running search.
-type Event struct {
-	Kind    string // started | progress | done | failed | reused | updated
-	Trial   int
-	Arm     string
-	Share   float64 // with progress: done of this trial, 0..1
-	Reward  float64 // with done, reused
-	Cause   string  // with failed
-	Done    int     // trials finished, failed ones included
-	Planned int
-}
-
-// State of a trial.
-const (
-	Pending = "pending"
-	Running = "running"
-	Done    = "done"
-	Failed  = "failed"
-)
-
-// Trial is a row of the ledger.
-type Trial struct {
-	ID       int // 0… over all arms: the policy's first
-	Arm      string
-	Index    int // within the arm
-	Choices  []int
-	Genotype string
-	Hash     string // of the canonical form
-	State    string
-	Attempt  int
-	Reward   float64
-	Metrics  map[string]float64
-	Cause    string // class of the failure
-	Log      string // last words of a failed child
-	Reused   int    // trial with the same cell whose reward this is; -1: none
-	Seconds  float64
+	return errors.Join(append(faults, s.Objective.validate(), s.Stopping.validate(s.Mode))...)
 }

@@ -3,175 +3,199 @@ package search
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
-	"os"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/nasnet-go/nasnet/controller/search/ledger"
 )
 
-// work evaluates trials until there is none left or ctx ends.
-func (e *Experiment) work(ctx context.Context, ev Evaluator, onEvent func(Event)) {
+// Work evaluates trials of a source, one after another, until there are none
+// (nil), the search pauses (ErrPaused) or ctx ends. The worker's name must be
+// its own: the source knows by it what it has in hand.
+func Work(ctx context.Context, src Source, ev Evaluator, worker string) error {
 	for {
-		t, ok := e.next(ctx, onEvent)
-		if !ok {
-			return
+		l, err := src.Lease(ctx, worker)
+		switch {
+		case errors.Is(err, ErrFinished):
+			return nil
+		case err != nil:
+			return err
 		}
-		done := e.attempt(ctx, ev, t, onEvent)
-		if done == nil { // ctx ended: the trial goes back
-			e.fail(e.ledger.release(t.ID, t.Attempt))
-			return
+		if err := workOn(ctx, src, ev, worker, l); err != nil {
+			return err
 		}
-		crashPoint("before-commit")
-		if e.fail(e.ledger.finish(*done)) {
-			return
-		}
-		crashPoint("after-commit")
-		e.record(*done, onEvent)
 	}
 }
 
-// fail records an error of the ledger, which ends the run.
-func (e *Experiment) fail(err error) bool {
-	if err == nil {
-		return false
+// workOn evaluates a leased trial and hands its result in.
+func workOn(ctx context.Context, src Source, ev Evaluator, worker string, l Lease) error {
+	r := Ref{l.Task.Trial, l.Task.Attempt, worker}
+	evalCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := newPulse(l)
+	beating := make(chan struct{})
+	go func() { defer close(beating); p.beat(evalCtx, src, r, l.Term/3, cancel) }()
+	report, err := attempt(evalCtx, ev, l.Task, p)
+	lost := errors.Is(context.Cause(evalCtx), ErrLost)
+	cancel(nil)
+	<-beating
+	switch {
+	case lost:
+		return nil // somebody else has it
+	case err != nil:
+		if e := src.Release(context.WithoutCancel(ctx), r); e != nil && !errors.Is(e, ErrLost) {
+			err = errors.Join(err, e)
+		}
+		return err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.fatal = errors.Join(e.fatal, err)
-	e.changed.Broadcast()
-	return true
+	if err := src.Finish(ctx, r, report); err != nil && !errors.Is(err, ErrLost) {
+		return err
+	}
+	return nil
 }
 
-// next waits for a trial that can be evaluated and leases it. The policy's come
-// first; the random arm fills the wait at its barriers.
-func (e *Experiment) next(ctx context.Context, onEvent func(Event)) (Trial, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for {
-		if ctx.Err() != nil || e.fatal != nil || e.finished() {
-			return Trial{}, false
-		}
-		if err := e.sampleDue(); err != nil {
-			e.fatal = err
-			e.changed.Broadcast()
-			return Trial{}, false
-		}
-		for i := range e.trials {
-			t := &e.trials[i]
-			if t.State != Pending || e.twinRuns(t.Hash) {
-				continue
-			}
-			attempt, err := e.ledger.lease(t.ID)
-			if err != nil {
-				e.fatal = err
-				e.changed.Broadcast()
-				return Trial{}, false
-			}
-			t.State, t.Attempt = Running, attempt
-			onEvent(Event{Kind: "started", Trial: t.ID, Arm: t.Arm, Done: e.ended(), Planned: e.spec.Trials + e.spec.RandomTrials})
-			return *t, true
-		}
-		e.changed.Wait()
-	}
-}
-
-// twinRuns reports whether an equal cell is being evaluated: its reward will do
-// for both.
-func (e *Experiment) twinRuns(hash string) bool {
-	for _, t := range e.trials {
-		if t.Hash == hash && t.State == Running {
-			return true
-		}
-	}
-	return false
-}
-
-func (e *Experiment) ended() int {
-	n := 0
-	for _, t := range e.trials {
-		if t.State == Done || t.State == Failed {
-			n++
-		}
-	}
-	return n
-}
-
-// twin returns a finished trial of an equal cell.
-func (e *Experiment) twin(t Trial) (Trial, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, other := range e.trials {
-		if other.Hash == t.Hash && (other.State == Done || other.State == Failed) {
-			return other, true
-		}
-	}
-	return Trial{}, false
-}
-
-// attempt evaluates a leased trial, or takes the result of an equal one. nil
-// means that ctx ended first.
-func (e *Experiment) attempt(ctx context.Context, ev Evaluator, t Trial, onEvent func(Event)) *Trial {
-	if other, ok := e.twin(t); ok {
-		t.State, t.Reward, t.Metrics, t.Cause, t.Log, t.Reused = other.State, other.Reward, other.Metrics, other.Cause, other.Log, other.ID
-		return &t
-	}
-	t.Reused = -1
+// attempt evaluates a task. An error means that nothing was learned about the
+// cell: ctx ended, or the evaluator cannot work.
+func attempt(ctx context.Context, ev Evaluator, t Task, p *pulse) (Report, error) {
 	begin := time.Now()
-	task, err := e.taskOf(t)
-	var r Result
-	if err == nil {
-		r, err = ev.Evaluate(ctx, task, func(share float64) {
-			onEvent(Event{Kind: "progress", Trial: t.ID, Arm: t.Arm, Share: share})
-		})
-	}
+	result, err := evaluate(ctx, ev, t, p.report)
 	if err != nil && ctx.Err() != nil {
-		return nil
+		return Report{}, ctx.Err()
 	}
-	t.Seconds = time.Since(begin).Seconds()
-	t.State, t.Reward, t.Metrics = Done, r.Reward, r.Metrics
-	if err == nil && (math.IsNaN(r.Reward) || math.IsInf(r.Reward, 0)) {
-		err = errors.New("the reward is not a finite number")
+	if errors.Is(err, ErrUnavailable) {
+		return Report{}, err
+	}
+	r := Report{Result: result, Seconds: time.Since(begin).Seconds()}
+	r.Result.Metrics = finite(result.Metrics)
+	r.Curve, r.Stopped = p.curve()
+	if math.IsNaN(result.Reward) || math.IsInf(result.Reward, 0) {
+		r.Cause, r.Log = CauseNotFinite, fmt.Sprintf("the reward is %g", result.Reward)
+		r.Result.Reward = 0 // JSON has no such number
 	}
 	if err != nil {
-		t.State, t.Reward, t.Cause, t.Log = Failed, 0, "error", err.Error()
-		var f Failure
-		if errors.As(err, &f) {
-			t.Cause, t.Log = f.Class(), err.Error()+"\n"+strings.Join(f.LogTail(), "\n")
-		}
+		r.Cause, r.Log, r.Result = causeOf(err), wordsOf(err), Result{}
 	}
-	return &t
+	return r, nil
 }
 
-// record takes a committed result over and updates the policy if a batch is full.
-func (e *Experiment) record(t Trial, onEvent func(Event)) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	defer e.changed.Broadcast()
-	for i := range e.trials {
-		if e.trials[i].ID == t.ID {
-			e.trials[i] = t
+// panicked is an evaluator's panic as an error.
+type panicked struct {
+	value any
+	stack []string
+}
+
+func (p *panicked) Error() string     { return fmt.Sprintf("the evaluator panicked: %v", p.value) }
+func (p *panicked) Class() string     { return CausePanic }
+func (p *panicked) LogTail() []string { return p.stack }
+
+func evaluate(ctx context.Context, ev Evaluator, t Task, report func(int, float64) bool) (r Result, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicked{v, strings.Split(string(debug.Stack()), "\n")}
 		}
+	}()
+	return ev.Evaluate(ctx, t, report)
+}
+
+func causeOf(err error) string {
+	var f Failure
+	if errors.As(err, &f) && f.Class() != "" {
+		return f.Class()
 	}
-	ev := Event{Kind: t.State, Trial: t.ID, Arm: t.Arm, Reward: t.Reward, Cause: t.Cause, Done: e.ended(), Planned: e.spec.Trials + e.spec.RandomTrials}
-	if t.Reused >= 0 && t.State == Done {
-		ev.Kind = "reused"
+	return CauseError
+}
+
+// wordsOf is the error and the child's last lines.
+func wordsOf(err error) string {
+	var f Failure
+	if errors.As(err, &f) {
+		tail := f.LogTail()
+		tail = tail[max(0, len(tail)-maxLogLines+1):]
+		return strings.Join(append([]string{err.Error()}, tail...), "\n")
 	}
-	onEvent(ev)
+	return err.Error()
+}
+
+// pulse collects what a child reports, judges it, and keeps its lease.
+type pulse struct {
+	kick chan struct{} // capacity 1: there is progress to tell
+
+	mu      sync.Mutex
+	judge   judge
+	points  []ledger.Point
+	stopped bool
+	last    Progress
+}
+
+func newPulse(l Lease) *pulse {
+	return &pulse{kick: make(chan struct{}, 1), judge: judge{rungs: l.Task.Rungs}}
+}
+
+// maxCurve is how many reports of a child are recorded.
+const maxCurve = 1000
+
+// report takes a value; one that is not a number tells progress alone.
+func (p *pulse) report(step int, value float64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		p.last = Progress{Step: step, Value: p.last.Value}
+	} else {
+		p.last = Progress{step, value}
+		if len(p.points) < maxCurve {
+			p.points = append(p.points, ledger.Point(p.last))
+		}
+		p.stopped = p.stopped || p.judge.stop(step, value)
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+	return p.stopped
+}
+
+func (p *pulse) curve() ([]ledger.Point, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.points, p.stopped
+}
+
+func (p *pulse) progress() Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
+// tellEvery is how often progress is told at most.
+const tellEvery = 250 * time.Millisecond
+
+// beat gives signs of life until ctx ends; if the trial is lost it cancels.
+func (p *pulse) beat(ctx context.Context, src Source, r Ref, every time.Duration, cancel context.CancelCauseFunc) {
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	kick := p.kick
+	quiet := time.NewTimer(0)
+	defer quiet.Stop()
 	for {
-		ok, err := e.advance(nil)
-		if err != nil {
-			e.fatal = err
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-quiet.C:
+			kick = p.kick
+			continue
+		case <-kick:
+			kick = nil // nothing more until it is quiet again
+			quiet.Reset(tellEvery)
 		}
-		if !ok || err != nil {
+		if err := src.Heartbeat(ctx, r, p.progress()); errors.Is(err, ErrLost) {
+			cancel(err)
 			return
 		}
-		crashPoint("after-update")
-		onEvent(Event{Kind: "updated", Done: ev.Done, Planned: ev.Planned})
+		timer.Reset(every)
 	}
 }
-
-// crashVariable names a point at which the process kills itself, for tests of
-// what a crash leaves behind: NAME or NAME:K, the K-th time it passes there.
-const crashVariable = "NASNET_CRASH_AT"
-
-var crash = newCrash(os.Getenv(crashVariable))
