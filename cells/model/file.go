@@ -1,0 +1,87 @@
+package model
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/nasnet-go/nasnet/cells"
+)
+
+// maxFile caps a model file, in bytes.
+const maxFile = 64 << 10
+
+// modelFile is the form of a model on disk: the model's fields and the name, or
+// the file, of its cell.
+type modelFile struct {
+	Cell  string `yaml:"cell"`
+	Model `yaml:",inline"`
+}
+
+// Load reads a model file. Unknown keys are errors; fields that are left out
+// keep the values of nasnet-a-cifar, or, with style imagenet, of
+// nasnet-a-mobile. The cell is a built-in name or a genotype file, beside the
+// model file unless its path is absolute.
+func Load(path string) (Model, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Model{}, fmt.Errorf("model: %w", err)
+	}
+	m, cell, err := parse(text)
+	if err != nil {
+		return Model{}, fmt.Errorf("model: %s: %w", path, err)
+	}
+	if m.Cell, err = loadCell(cell, filepath.Dir(path)); err != nil {
+		return Model{}, fmt.Errorf("model: %s: cell: %w", path, err)
+	}
+	m.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	if err := m.Validate(); err != nil {
+		return Model{}, fmt.Errorf("model: %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func parse(text []byte) (Model, string, error) {
+	if len(text) > maxFile {
+		return Model{}, "", fmt.Errorf("a model file of %d bytes; at most %d are read", len(text), maxFile)
+	}
+	var head struct {
+		Style Style `yaml:"style"`
+	}
+	if err := yaml.Unmarshal(text, &head); err != nil {
+		return Model{}, "", err
+	}
+	base := cifarModel()
+	if head.Style == ImageNetStyle {
+		base = mobileModel()
+	}
+	file := modelFile{Cell: base.Cell.Name, Model: base}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return Model{}, "", err
+	}
+	return file.Model, file.Cell, nil
+}
+
+func loadCell(name, dir string) (cells.Genotype, error) {
+	if slices.Contains(cells.Names(), name) {
+		return cells.Lookup(name)
+	}
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, name)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return cells.Genotype{}, fmt.Errorf("there is neither a built-in cell nor a readable file %q; built in are %s", path, strings.Join(cells.Names(), ", "))
+	}
+	return cells.Parse(text)
+}
