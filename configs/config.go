@@ -1,0 +1,206 @@
+package configs
+
+// Config is everything a run is made of. Its YAML form is the configuration
+// file; presets/defaults.yaml states every default.
+type Config struct {
+	// BasedOn is the preset the configuration came from. It is written into a
+	// run for its readers and has no effect when read.
+	BasedOn string `yaml:"based_on"`
+	// Seed starts every random number: the split, first weights, crops, masks
+	// and the controller. 0 or more. The same seed gives the same search.
+	Seed   int64  `yaml:"seed"`
+	Data   Data   `yaml:"data"`
+	Model  Model  `yaml:"model"`
+	Train  Train  `yaml:"train"`
+	Search Search `yaml:"search"`
+	Eval   Eval   `yaml:"eval"`
+	Export Export `yaml:"export"`
+	Serve  Serve  `yaml:"serve"`
+	Engine Engine `yaml:"engine"`
+}
+
+// Data says which images a run learns from.
+type Data struct {
+	Set     string `yaml:"set"`                   // cifar10 | imagenet
+	Dir     string `yaml:"dir" change:"free"`     // record files of ImageNet; empty: the user's cache
+	Source  string `yaml:"source" change:"free"`  // archive or directory to take CIFAR-10 from; empty: download
+	Offline bool   `yaml:"offline" change:"free"` // never ask the network
+	// Validation is the number of training images held out of training; what
+	// is measured on them says nothing of the test images.
+	Validation int     `yaml:"validation"`
+	Augment    Augment `yaml:"augment"`
+}
+
+// Augment is what happens to a training image before the network sees it.
+type Augment struct {
+	CropPad     int    `yaml:"crop_pad"`    // zero pixels added on each side before a random crop; 0: no crop
+	Flip        bool   `yaml:"flip"`        // left to right, half of the images
+	Cutout      int    `yaml:"cutout"`      // side in pixels of a square set to zero; 0: none
+	Standardize string `yaml:"standardize"` // image | channel | none: to mean 0, deviation 1; evaluation does the same
+}
+
+// Model is a network: a built-in model or a model file, and what differs from
+// it. A zero leaves the value of that model.
+type Model struct {
+	Name               string    `yaml:"name"`           // of a built-in model, or a model file
+	Cell               string    `yaml:"cell,omitempty"` // a genotype's name or file; a search puts its best cell here
+	NormalCells        int       `yaml:"normal_cells,omitempty"`
+	Filters            int       `yaml:"filters,omitempty"`
+	StemMultiplier     float64   `yaml:"stem_multiplier,omitempty"`
+	FilterScaling      float64   `yaml:"filter_scaling,omitempty"`
+	SkipReductionInput *bool     `yaml:"skip_reduction_input,omitempty"`
+	Input              []int     `yaml:"input,omitempty,flow"`
+	Classes            int       `yaml:"classes,omitempty"`
+	AuxHead            *bool     `yaml:"aux_head,omitempty"`
+	DropPathKeep       float64   `yaml:"drop_path_keep,omitempty"`
+	DropoutKeep        float64   `yaml:"dropout_keep,omitempty"`
+	BatchNorm          BatchNorm `yaml:"batch_norm,omitempty"`
+	Pooling            string    `yaml:"pooling,omitempty"`
+}
+
+// BatchNorm holds batch norm's constants; 0 leaves the model's.
+type BatchNorm struct {
+	Decay   float64 `yaml:"decay,omitempty"`
+	Epsilon float64 `yaml:"epsilon,omitempty"`
+}
+
+// Train is the recipe for one network.
+type Train struct {
+	Batch          int        `yaml:"batch"`  // images a step
+	Epochs         float64    `yaml:"epochs"` // passes over the training images
+	Steps          int64      `yaml:"steps"`  // instead of epochs, if not 0
+	Optimizer      Optimizer  `yaml:"optimizer"`
+	LearningRate   float64    `yaml:"learning_rate"` // at the start, or at its peak after warm-up
+	Schedule       Schedule   `yaml:"schedule"`
+	WeightDecay    float64    `yaml:"weight_decay"`    // L2, on convolutions and dense layers alone
+	ClipNorm       float64    `yaml:"clip_norm"`       // of all gradients together; 0: no clipping
+	LabelSmoothing float64    `yaml:"label_smoothing"` // share of probability spread over the classes
+	AuxWeight      float64    `yaml:"aux_weight"`      // of the auxiliary head's loss; 0: left out of the loss
+	DropPath       DropPath   `yaml:"drop_path"`
+	EMA            EMA        `yaml:"ema"`
+	Checkpoint     Checkpoint `yaml:"checkpoint"`
+	ReportSteps    int64      `yaml:"report_steps" change:"free"` // steps between lines of metrics.jsonl
+}
+
+// Optimizer says how gradients change weights.
+type Optimizer struct {
+	Name     string  `yaml:"name"` // momentum | rmsprop
+	Momentum float64 `yaml:"momentum"`
+	Nesterov bool    `yaml:"nesterov"` // momentum
+	Decay    float64 `yaml:"decay"`    // rmsprop: of the mean square
+	Epsilon  float64 `yaml:"epsilon"`  // rmsprop: inside the root, as TensorFlow 1 has it
+}
+
+// Schedule is how the learning rate moves.
+type Schedule struct {
+	Name        string  `yaml:"name"`         // cosine | exponential | constant
+	WarmupSteps int64   `yaml:"warmup_steps"` // of linear rise from 0
+	DecayEpochs float64 `yaml:"decay_epochs"` // exponential: epochs between two decays
+	DecayRate   float64 `yaml:"decay_rate"`   // exponential: factor of one decay
+}
+
+// DropPath is how ScheduledDropPath grows; its last value is the model's
+// drop_path_keep.
+type DropPath struct {
+	Version string `yaml:"version"` // v1: by step | v2: by depth | v3: by both
+}
+
+// EMA keeps a moving average of the weights, which evaluation and export use.
+type EMA struct {
+	Decay float64 `yaml:"decay"` // a step; 0: no average
+}
+
+// Checkpoint says how often a training can be taken up again.
+type Checkpoint struct {
+	Steps int64 `yaml:"steps" change:"free"` // between two; 0: one at the end only
+	Keep  int   `yaml:"keep" change:"free"`  // newest ones that stay
+}
+
+// Search is how cells are looked for.
+type Search struct {
+	Space        Space  `yaml:"space"`
+	Policy       Policy `yaml:"policy"`
+	Trials       int    `yaml:"trials"`                // children of the policy
+	RandomTrials int    `yaml:"random_trials"`         // children of uniform sampling beside it; -1: as many as trials
+	Workers      int    `yaml:"workers" change:"free"` // children trained at once
+	Mode         string `yaml:"mode"`                  // sync: the same search whatever the workers | async: no waiting, not reproducible
+	Child        Child  `yaml:"child"`
+	Limits       Limits `yaml:"limits"`
+	TopK         int    `yaml:"top_k" change:"free"` // best cells listed at the end
+}
+
+// Space is what cells may look like: a space's name or file, and what differs.
+type Space struct {
+	Name     string   `yaml:"name"` // nasnet, or a space file
+	Ops      []string `yaml:"ops,omitempty,flow"`
+	Blocks   int      `yaml:"blocks,omitempty"` // a cell
+	Combines []string `yaml:"combines,omitempty,flow"`
+	Tied     *bool    `yaml:"tied,omitempty"` // the reduction cell repeats the normal one
+}
+
+// Policy says who samples the cells. A zero leaves what the controller takes
+// for a budget of that many trials.
+type Policy struct {
+	Name         string  `yaml:"name"`                     // ppo | reinforce | random | evolution
+	Batch        int     `yaml:"batch"`                    // trials an update; in sync mode a barrier
+	Hidden       int     `yaml:"hidden,omitempty"`         // units of the LSTM
+	LearningRate float64 `yaml:"learning_rate,omitempty"`  // of Adam
+	Entropy      float64 `yaml:"entropy,omitempty"`        // weight of the entropy bonus
+	Baseline     float64 `yaml:"baseline_decay,omitempty"` // of the reward's moving average
+	Clip         float64 `yaml:"clip,omitempty"`           // ppo: of the probability ratio
+	Epochs       int     `yaml:"epochs,omitempty"`         // ppo: passes over a batch
+	Population   int     `yaml:"population,omitempty"`     // evolution
+	Tournament   int     `yaml:"tournament,omitempty"`     // evolution: candidates for a parent
+}
+
+// Child is the small network that a cell is judged by: its recipe is Train with
+// these values in place of its own.
+type Child struct {
+	NormalCells      int     `yaml:"normal_cells"`
+	Filters          int     `yaml:"filters"`
+	Images           int     `yaml:"images"`            // to train on
+	ValidationImages int     `yaml:"validation_images"` // held out, to measure the reward on
+	Epochs           float64 `yaml:"epochs"`
+	Batch            int     `yaml:"batch"`
+	LearningRate     float64 `yaml:"learning_rate"`
+}
+
+// Limits bound a child. A cell over a static limit is not trained at all.
+type Limits struct {
+	Seconds   float64 `yaml:"seconds"`    // of wall time; 0: none
+	MemoryMB  int64   `yaml:"memory_mb"`  // MiB resident; 0: none
+	MaxParams int64   `yaml:"max_params"` // trainable parameters of the child; 0: none
+	MaxMACs   int64   `yaml:"max_macs"`   // multiply-adds an image of the child; 0: none
+}
+
+// Eval is how a network is measured.
+type Eval struct {
+	Batch int `yaml:"batch" change:"free"` // images at once; no effect on the result
+}
+
+// Export is how a SavedModel is written.
+type Export struct {
+	Name     string `yaml:"name"`     // the model's name for its clients
+	Optimize bool   `yaml:"optimize"` // weights as constants: faster, no further training
+	// CheckImages of the test images are classified by the SavedModel in a new
+	// process; it counts only if their logits agree with the trainer's.
+	CheckImages int `yaml:"check_images"`
+	// Tolerance is the largest difference of two logits that counts as agreement.
+	Tolerance float64 `yaml:"tolerance"`
+}
+
+// Serve is the local server's.
+type Serve struct {
+	RESTPort int `yaml:"rest_port" change:"free"` // 0: a free one
+	GRPCPort int `yaml:"grpc_port" change:"free"` // 0: a free one
+}
+
+// Engine is how TensorFlow uses the machine. None of it changes what is
+// computed beyond rounding.
+type Engine struct {
+	InterOp   int    `yaml:"inter_op" change:"free"`  // operations at once; 0: one a core
+	IntraOp   int    `yaml:"intra_op" change:"free"`  // threads of one operation; 0: one a core
+	Grappler  string `yaml:"grappler" change:"free"`  // full | one | off: passes of graph optimisation; fewer start faster
+	XLA       bool   `yaml:"xla" change:"free"`       // compile clusters of operations
+	Precision string `yaml:"precision" change:"free"` // fp32 | bf16 | fp16
+}

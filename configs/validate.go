@@ -1,0 +1,165 @@
+package configs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// cifarImages is the size of CIFAR-10's training set.
+const cifarImages = 50000
+
+// Validate returns all faults as an *Error.
+func (c Config) Validate() error { return c.faults().err(c.BasedOn) }
+
+func (c Config) faults() faults {
+	var f faults
+	v := validator{&f}
+	v.want(c.Seed >= 0, "seed", "%d is negative; want 0 or more", c.Seed)
+	v.data(c.Data)
+	v.model(c.Model)
+	v.train(c.Train)
+	v.search(c.Search)
+	v.children(c)
+	v.want(c.Eval.Batch >= 1, "eval.batch", "%d images; want 1 or more", c.Eval.Batch)
+	v.want(c.Export.Name != "" && !strings.ContainsAny(c.Export.Name, "/:\\ "), "export.name", "%q cannot name a model; want a word without / : and spaces", c.Export.Name)
+	v.want(c.Export.CheckImages >= 1, "export.check_images", "%d; want 1 or more: an export that nobody checked does not count", c.Export.CheckImages)
+	v.want(c.Export.Tolerance > 0, "export.tolerance", "%g; want more than 0", c.Export.Tolerance)
+	v.between("serve.rest_port", c.Serve.RESTPort, 0, 65535)
+	v.between("serve.grpc_port", c.Serve.GRPCPort, 0, 65535)
+	v.engine(c.Engine)
+	return f
+}
+
+type validator struct{ faults *faults }
+
+func (v validator) want(ok bool, key, format string, args ...any) {
+	if !ok {
+		v.faults.add("", key, format, args...)
+	}
+}
+
+func (v validator) oneOf(key, value string, choices ...string) {
+	v.want(slices.Contains(choices, value), key, "%q is unknown; want %s", value, strings.Join(choices, ", "))
+}
+
+func (v validator) between(key string, n, low, high int) {
+	v.want(low <= n && n <= high, key, "%d is out of range; want %d to %d", n, low, high)
+}
+
+func (v validator) atLeast(key string, n, low float64) {
+	v.want(n >= low, key, "%g is too small; want %g or more", n, low)
+}
+
+// share wants low <= x < 1.
+func (v validator) share(key string, x float64) {
+	v.want(x >= 0 && x < 1, key, "%g is out of range; want 0 to below 1", x)
+}
+
+func (v validator) data(d Data) {
+	v.oneOf("data.set", d.Set, "cifar10", "imagenet")
+	v.oneOf("data.augment.standardize", d.Augment.Standardize, "image", "channel", "none")
+	v.atLeast("data.validation", float64(d.Validation), 0)
+	v.want(d.Set != "cifar10" || d.Validation < cifarImages, "data.validation", "%d images held out of the %d of CIFAR-10 leave none to train on", d.Validation, cifarImages)
+	v.atLeast("data.augment.crop_pad", float64(d.Augment.CropPad), 0)
+	v.atLeast("data.augment.cutout", float64(d.Augment.Cutout), 0)
+}
+
+func (v validator) model(m Model) {
+	v.want(len(m.Input) == 0 || len(m.Input) == 3, "model.input", "%d numbers; want [height, width, channels]", len(m.Input))
+	net, err := m.Network()
+	if err == nil {
+		err = net.Validate()
+	}
+	v.each("model", err)
+}
+
+// each splits a joined error into a fault a line.
+func (v validator) each(key string, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			v.each(key, e)
+		}
+		return
+	}
+	v.want(err == nil, key, "%v", err)
+}
+
+func (v validator) train(t Train) {
+	v.atLeast("train.batch", float64(t.Batch), 1)
+	v.want(t.Steps >= 0, "train.steps", "%d is negative; want 0 (use epochs) or more", t.Steps)
+	v.want(t.Steps > 0 || t.Epochs > 0, "train.epochs", "%g; want more than 0, or train.steps", t.Epochs)
+	v.oneOf("train.optimizer.name", t.Optimizer.Name, "momentum", "rmsprop")
+	v.share("train.optimizer.momentum", t.Optimizer.Momentum)
+	v.share("train.optimizer.decay", t.Optimizer.Decay)
+	v.want(t.Optimizer.Epsilon > 0, "train.optimizer.epsilon", "%g; want more than 0", t.Optimizer.Epsilon)
+	v.want(t.LearningRate > 0, "train.learning_rate", "%g; want more than 0", t.LearningRate)
+	v.oneOf("train.schedule.name", t.Schedule.Name, "cosine", "exponential", "constant")
+	v.atLeast("train.schedule.warmup_steps", float64(t.Schedule.WarmupSteps), 0)
+	v.want(t.Schedule.DecayEpochs > 0, "train.schedule.decay_epochs", "%g; want more than 0", t.Schedule.DecayEpochs)
+	v.want(t.Schedule.DecayRate > 0 && t.Schedule.DecayRate <= 1, "train.schedule.decay_rate", "%g is out of range; want above 0 to 1", t.Schedule.DecayRate)
+	v.atLeast("train.weight_decay", t.WeightDecay, 0)
+	v.atLeast("train.clip_norm", t.ClipNorm, 0)
+	v.share("train.label_smoothing", t.LabelSmoothing)
+	v.atLeast("train.aux_weight", t.AuxWeight, 0)
+	v.oneOf("train.drop_path.version", t.DropPath.Version, "v1", "v2", "v3")
+	v.share("train.ema.decay", t.EMA.Decay)
+	v.atLeast("train.checkpoint.steps", float64(t.Checkpoint.Steps), 0)
+	v.atLeast("train.checkpoint.keep", float64(t.Checkpoint.Keep), 1)
+	v.atLeast("train.report_steps", float64(t.ReportSteps), 1)
+}
+
+func (v validator) search(s Search) {
+	space, err := s.Space.Cells()
+	if err == nil {
+		err = spaceFaults(space)
+	}
+	v.each("search.space", err)
+	v.oneOf("search.policy.name", s.Policy.Name, "ppo", "reinforce", "random", "evolution")
+	v.atLeast("search.policy.batch", float64(s.Policy.Batch), 1)
+	v.atLeast("search.policy.hidden", float64(s.Policy.Hidden), 0)
+	v.atLeast("search.policy.learning_rate", s.Policy.LearningRate, 0)
+	v.atLeast("search.policy.entropy", s.Policy.Entropy, 0)
+	v.share("search.policy.baseline_decay", s.Policy.Baseline)
+	v.atLeast("search.policy.clip", s.Policy.Clip, 0)
+	v.atLeast("search.policy.epochs", float64(s.Policy.Epochs), 0)
+	v.atLeast("search.policy.population", float64(s.Policy.Population), 0)
+	v.atLeast("search.policy.tournament", float64(s.Policy.Tournament), 0)
+	v.atLeast("search.trials", float64(s.Trials), 1)
+	v.want(s.RandomTrials >= -1, "search.random_trials", "%d; want 0 or more, or -1 for as many as trials", s.RandomTrials)
+	v.between("search.workers", s.Workers, 1, 1000)
+	v.oneOf("search.mode", s.Mode, "sync", "async")
+	v.atLeast("search.top_k", float64(s.TopK), 1)
+	v.atLeast("search.limits.seconds", s.Limits.Seconds, 0)
+	v.atLeast("search.limits.memory_mb", float64(s.Limits.MemoryMB), 0)
+	v.atLeast("search.limits.max_params", float64(s.Limits.MaxParams), 0)
+	v.atLeast("search.limits.max_macs", float64(s.Limits.MaxMACs), 0)
+}
+
+// children checks the recipe of a search's children.
+func (v validator) children(c Config) {
+	child := c.Search.Child
+	v.atLeast("search.child.images", float64(child.Images), 1)
+	v.atLeast("search.child.validation_images", float64(child.ValidationImages), 1)
+	total := child.Images + child.ValidationImages
+	v.want(c.Data.Set != "cifar10" || total <= cifarImages, "search.child.images",
+		"%d to train on and %d held out are more than CIFAR-10's %d", child.Images, child.ValidationImages, cifarImages)
+	v.want(child.Epochs > 0, "search.child.epochs", "%g; want more than 0", child.Epochs)
+	v.atLeast("search.child.batch", float64(child.Batch), 1)
+	v.want(child.Batch <= max(1, child.Images), "search.child.batch", "%d images a step, but a child has %d", child.Batch, child.Images)
+	v.want(child.LearningRate > 0, "search.child.learning_rate", "%g; want more than 0", child.LearningRate)
+	v.want(child.NormalCells > 0 && child.NormalCells%3 == 0, "search.child.normal_cells", "%d; want a multiple of 3: there are three stacks", child.NormalCells)
+	v.atLeast("search.child.filters", float64(child.Filters), 1)
+}
+
+func (v validator) engine(e Engine) {
+	v.between("engine.inter_op", e.InterOp, 0, 1024)
+	v.between("engine.intra_op", e.IntraOp, 0, 1024)
+	v.oneOf("engine.grappler", e.Grappler, "full", "one", "off")
+	v.oneOf("engine.precision", e.Precision, "fp32", "bf16", "fp16")
+}
+
+// Describe is one line for people.
+func (c Config) Describe() string {
+	return fmt.Sprintf("%s on %s, seed %d", c.Model.Name, c.Data.Set, c.Seed)
+}
