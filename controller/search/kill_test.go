@@ -7,8 +7,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -19,10 +23,20 @@ const coordinatorVariable = "NASNET_TEST_SEARCH_DIR"
 // longVariable turns the long forms of tests on.
 const longVariable = "NASNET_TEST_LONG"
 
+// fileSizeVariable limits the size of files that the coordinator may write.
+const fileSizeVariable = "NASNET_TEST_SEARCH_FSIZE"
+
 const coordinatorTrials = 24
 
 // coordinator is the process that the tests kill.
 func coordinator(dir string) int {
+	if limit, err := strconv.ParseUint(os.Getenv(fileSizeVariable), 10, 64); err == nil {
+		signal.Ignore(syscall.SIGXFSZ) // writes fail with EFBIG, as on a full disk with ENOSPC
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+			fmt.Println(err)
+			return 2
+		}
+	}
 	e, err := Open(context.Background(), Options{Dir: dir, Spec: spec(coordinatorTrials)})
 	if err != nil {
 		fmt.Println(err)
@@ -37,14 +51,14 @@ func coordinator(dir string) int {
 }
 
 // launch starts the coordinator, with a crash point armed if that is not "".
-func launch(t *testing.T, dir, crash string) (*exec.Cmd, *bytes.Buffer) {
+func launch(t *testing.T, dir, crash string, env ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), coordinatorVariable+"="+dir, crashVariable+"="+crash)
+	cmd.Env = append(append(os.Environ(), coordinatorVariable+"="+dir, crashVariable+"="+crash), env...)
 	out := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
@@ -142,4 +156,76 @@ func check(t *testing.T, dir string) {
 	if err != nil || r.Difference != nil || r.Waiting != 0 {
 		t.Errorf("replay: %+v, %v", r, err)
 	}
+}
+
+// refused waits for a process that must end by itself with an error, and
+// returns what it said.
+func refused(t *testing.T, cmd *exec.Cmd, out *bytes.Buffer) string {
+	t.Helper()
+	if err := cmd.Wait(); err == nil || err.Error() != "exit status 1" {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out.String()
+}
+
+func TestASecondProcessIsRefusedWithTheHolder(t *testing.T) {
+	dir := t.TempDir()
+	first, out := launch(t, dir, "")
+	for { // until the first one has the lock
+		if st, err := ReadStatus(dir); err == nil && st.Process != "" {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	_ = first.Process.Signal(syscall.SIGSTOP) // so that it cannot be over too soon
+	second, words := launch(t, dir, "")
+	said := refused(t, second, words)
+	_ = first.Process.Kill()
+	killed(t, first, out)
+	if !strings.Contains(said, fmt.Sprintf("held by process %d", first.Process.Pid)) {
+		t.Errorf("it said %q", said)
+	}
+	equal(t, "after a refusal", finish(t, dir, spec(coordinatorTrials), 3, &fake{}), finish(t, t.TempDir(), spec(coordinatorTrials), 3, &fake{}))
+}
+
+// A ledger that cannot grow: the search says so and stops, nothing is damaged,
+// and with room again it goes on to the same end.
+func TestFullDisk(t *testing.T) {
+	want := finish(t, t.TempDir(), spec(coordinatorTrials), 3, &fake{})
+	stops := 0
+	dir := t.TempDir()
+	for limit := 16 << 10; limit < 1<<20; limit += limit / 4 {
+		cmd, out := launch(t, dir, "", fmt.Sprintf("%s=%d", fileSizeVariable, limit))
+		if err := cmd.Wait(); err == nil {
+			break
+		} else if err.Error() != "exit status 1" || !strings.Contains(out.String(), "ledger: ") {
+			t.Fatalf("with files of at most %d bytes: %v\n%s", limit, err, out)
+		}
+		stops++
+	}
+	if stops < 3 {
+		t.Errorf("the limit stopped it %d times only", stops)
+	}
+	equal(t, "after a full disk", finish(t, dir, spec(coordinatorTrials), 3, &fake{}), want)
+	check(t, dir)
+}
+
+// The same with a file system of a few pages that is really full.
+func TestFullFileSystem(t *testing.T) {
+	want := finish(t, t.TempDir(), spec(coordinatorTrials), 3, &fake{})
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("TestFullFileSystem needs the right to mount a tmpfs: %v", err)
+	}
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
+	cmd, out := launch(t, dir, "")
+	if said := refused(t, cmd, out); !strings.Contains(said, "full") || !strings.Contains(said, "is safe") {
+		t.Errorf("it said %q", said)
+	}
+	rescued := filepath.Join(t.TempDir(), "run")
+	if err := os.CopyFS(rescued, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "moved to a larger disk", finish(t, rescued, spec(coordinatorTrials), 3, &fake{}), want)
+	check(t, rescued)
 }

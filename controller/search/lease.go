@@ -196,6 +196,11 @@ func (e *Experiment) stop(err error) {
 // on. What is in memory may now differ from the ledger, so nothing more is
 // written: the search must be opened anew.
 func (e *Experiment) fail(err error) {
+	if errors.Is(err, ErrRejected) { // found before anything was changed
+		e.stop(err)
+		return
+	}
+	err = fmt.Errorf("search: %w; what the ledger has is safe: run again when it can be written, and the search goes on", err)
 	e.stop(err)
 	if e.broken == nil {
 		e.broken = err
