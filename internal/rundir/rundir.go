@@ -1,20 +1,16 @@
-// Package rundir keeps a run's directory: one process at a time, and a record of
-// every stage that is done.
-//
-//	run.lock                      held while a process works on the run
-//	search.json train.json …      a stage's result: the stage is done when it stands
-//
-// Caveat: a stage must be able to begin again from what it left; its record is
-// written last.
 package rundir
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -24,31 +20,61 @@ import (
 // ErrInUse is returned when another process works on the run.
 var ErrInUse = errors.New("another process works on this run")
 
+// Names of the files that every run has.
+const (
+	ConfigFile   = "config.yaml"
+	ManifestFile = "manifest.json"
+	lockFile     = "run.lock"
+)
+
 // Dir is an open run directory.
 type Dir struct {
-	Path string
-	lock *flock.Flock
+	Path     string
+	Manifest Manifest // Save writes it
+	lock     *flock.Flock
+	now      func() time.Time
 }
 
-// Open makes the directory if it is not there and takes its lock.
+// Open makes the directory if it is not there, takes its lock and reads its
+// manifest. errors.Is ErrInUse: another process has it.
 func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	name := filepath.Join(path, "run.lock")
+	lock, err := take(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{Path: path, lock: lock, now: time.Now}
+	if d.Manifest, err = ReadManifest(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	d.Manifest.interrupted()
+	return d, nil
+}
+
+func take(path string) (*flock.Flock, error) {
+	name := filepath.Join(path, lockFile)
 	lock := flock.New(name)
 	ok, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("run: lock %s: %w", name, err)
 	}
 	if !ok {
-		holder, _ := os.ReadFile(name)
-		return nil, fmt.Errorf("run: %s is in use by process %s: %w", path, strings.TrimSpace(string(holder)), ErrInUse)
+		return nil, fmt.Errorf("run: %s is in use by process %s; wait for it, stop it, or choose another directory with --run: %w", path, holder(name), ErrInUse)
 	}
 	if err := os.WriteFile(name, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
 		return nil, errors.Join(fmt.Errorf("run: lock: %w", err), lock.Unlock())
 	}
-	return &Dir{path, lock}, nil
+	return lock, nil
+}
+
+func holder(name string) string {
+	text, err := os.ReadFile(name)
+	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {
+		return pid
+	}
+	return "(unknown)"
 }
 
 // Close lets others have the run.
@@ -57,27 +83,26 @@ func (d *Dir) Close() error { return d.lock.Unlock() }
 // Join is a path in the run.
 func (d *Dir) Join(elem ...string) string { return filepath.Join(append([]string{d.Path}, elem...)...) }
 
-// WriteJSON replaces a file of the run by a document, atomically.
-func (d *Dir) WriteJSON(name string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("run: %s: %w", name, err)
+// WriteFile replaces a file of the run, atomically.
+func (d *Dir) WriteFile(name string, data []byte) error {
+	if err := durable.WriteFile(d.Join(name), data, 0o644); err != nil {
+		return fmt.Errorf("run: %w", err)
 	}
-	return durable.WriteFile(d.Join(name), append(text, '\n'), 0o644)
+	return nil
 }
 
-// Stage returns a stage's recorded result, or runs it and records what it gave.
-// cached says which.
-func Stage[T any](d *Dir, name string, run func() (T, error)) (result T, cached bool, err error) {
-	text, err := os.ReadFile(d.Join(name + ".json"))
-	if err == nil && json.Unmarshal(text, &result) == nil {
-		return result, true, nil
+// WriteJSON replaces a file of the run by a document, atomically, and returns
+// its hex SHA-256.
+func (d *Dir) WriteJSON(name string, v any) (digest string, err error) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("run: %s: %w", name, err)
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return result, false, fmt.Errorf("run: %w", err)
-	}
-	if result, err = run(); err != nil {
-		return result, false, err
-	}
-	return result, false, d.WriteJSON(name+".json", result)
+	text = append(text, '\n')
+	return sum(text), d.WriteFile(name, text)
+}
+
+func sum(text []byte) string {
+	h := sha256.Sum256(text)
+	return hex.EncodeToString(h[:])
 }
