@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nasnet-go/nasnet/configs"
+)
+
+// nasnet runs a command line in the test's process.
+func nasnet(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestDescribe(t *testing.T) {
+	code, out, errs := nasnet("describe", "nasnet-a-mobile", "--json")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	var d description
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.Params != 5326716 || d.Trainable != 5289978 || d.Aux != 2411240 || d.Penultimate != 1056 {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestWrongUsageIsNamedAndExitsWithTwo(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"describe", "nosuch"}, "nosuch"},
+		{[]string{"run", "--config", "quickstart", "--set", "train.batch=0", "--run", t.TempDir()}, "train.batch"},
+		{[]string{"run", "--nosuch"}, "nosuch"},
+		{[]string{"predict", "a.jpg"}, "--saved-model"},
+		{[]string{"serve"}, "--model_base_path"},
+		{[]string{"eval"}, "--run"},
+	} {
+		if code, _, errs := nasnet(c.args...); code != exitUsage || !strings.Contains(errs, c.want) {
+			t.Errorf("%v: exit code %d, %q", c.args, code, errs)
+		}
+	}
+}
+
+// What decides the children's rewards stands in the specification.
+func TestSearchSpecCoversWhatDecidesRewards(t *testing.T) {
+	spec := func(set ...string) string {
+		c, err := configs.Load(configs.Source{Config: "quickstart", Set: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := searchSpec(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	base := spec()
+	for _, set := range []string{"train.weight_decay=0.01", "data.augment.flip=false", "search.child.epochs=3", "search.policy.batch=8", "search.limits.max_macs=1"} {
+		if spec(set) == base {
+			t.Errorf("%s does not change the specification", set)
+		}
+	}
+	if spec("search.workers=7") != base {
+		t.Error("the number of workers changes the specification")
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nasnet-go/nasnet/configs"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/internal/libtf"
+	"github.com/nasnet-go/nasnet/pipeline/data/sets"
+)
+
+func (a *app) dataCommand() *cobra.Command {
+	c := &cobra.Command{Use: "data", Short: "Obtain and verify data sets"}
+	var source string
+	cifar := &cobra.Command{Use: "cifar10", Short: "Fetch CIFAR-10 into the cache and verify it", Args: cobra.NoArgs}
+	cifar.Flags().StringVar(&source, "source", "", "archive or directory to take it from instead of the network")
+	cifar.RunE = func(c *cobra.Command, _ []string) error {
+		set, err := a.cifar(c.Context(), configs.Data{Source: source})
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.document(set)
+		}
+		a.say("%s: %d training and %d test images, verified", set.Dir, set.TrainImages, set.TestImages)
+		return nil
+	}
+	c.AddCommand(cifar)
+	return c
+}
+
+// cifar obtains CIFAR-10, or finds it in the cache.
+func (a *app) cifar(ctx context.Context, d configs.Data) (sets.CIFAR, error) {
+	cache, err := libtf.CacheDir(os.Getenv)
+	if err != nil {
+		return sets.CIFAR{}, err
+	}
+	return sets.CIFAR10(ctx, sets.Options{Cache: cache, Source: d.Source, Offline: d.Offline, Log: a.log()})
+}
+
+// dataRequest names the images for the engine. heldOut are set aside; n of the
+// others are used, all of them if 0.
+func dataRequest(c configs.Config, set sets.CIFAR, n, heldOut int) api.Data {
+	g := c.Data.Augment
+	return api.Data{
+		Train: set.Train, Test: []string{set.Test}, Images: n, HeldOut: heldOut, Seed: uint64(c.Seed),
+		Standardize: g.Standardize, CropPad: int64(g.CropPad), Flip: g.Flip, Cutout: int64(g.Cutout),
+	}
+}
+
+// recipe translates the training section.
+func recipe(t configs.Train) api.Training {
+	return api.Training{
+		Batch: int64(t.Batch), Epochs: t.Epochs, Steps: t.Steps,
+		Optimizer:   api.Optimizer{Name: t.Optimizer.Name, Momentum: t.Optimizer.Momentum, Nesterov: t.Optimizer.Nesterov, Decay: t.Optimizer.Decay, Epsilon: t.Optimizer.Epsilon},
+		Schedule:    api.Schedule{Name: t.Schedule.Name, Rate: t.LearningRate, WarmupSteps: t.Schedule.WarmupSteps, DecayEpochs: t.Schedule.DecayEpochs, DecayRate: t.Schedule.DecayRate},
+		WeightDecay: t.WeightDecay, ClipNorm: t.ClipNorm, LabelSmoothing: t.LabelSmoothing, AuxWeight: t.AuxWeight,
+		DropPathVersion: t.DropPath.Version, EMA: t.EMA.Decay, CheckpointSteps: t.Checkpoint.Steps, KeepCheckpoints: t.Checkpoint.Keep, ReportSteps: t.ReportSteps,
+	}
+}
+
+// threads translates the engine section.
+func threads(e configs.Engine) api.Threads {
+	t := api.Threads{InterOp: e.InterOp, IntraOp: e.IntraOp, Grappler: e.Grappler, XLA: e.XLA, Precision: e.Precision}
+	if t.Grappler == "full" {
+		t.Grappler = ""
+	}
+	if t.Precision == "fp32" {
+		t.Precision = ""
+	}
+	return t
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/internal/doctor"
+)
+
+func (a *app) describeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "describe MODEL", Short: "Parameters, multiply-adds and end points of a model, without TensorFlow",
+		Example: "  nasnet describe nasnet-a-mobile --json\n  nasnet describe my-model.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			d, err := describe(args[0])
+			if err != nil {
+				return usagef("%v", err)
+			}
+			if a.json {
+				return a.document(d)
+			}
+			a.say("%s: %d parameters, %d of them trainable; %d multiply-adds an image; auxiliary head %d parameters", args[0], d.Params, d.Trainable, d.MACs, d.Aux)
+			for _, e := range d.EndPoints {
+				a.say("  %-20s %v", e.Name, e.Shape)
+			}
+			return nil
+		},
+	}
+}
+
+// description is the JSON document of describe.
+type description struct {
+	model.Costs
+	Input       [3]int     `json:"input"`
+	Classes     int        `json:"classes"`
+	Penultimate int        `json:"penultimate"`
+	EndPoints   []endPoint `json:"endpoints"`
+}
+
+type endPoint struct {
+	Name  string `json:"name"`
+	Shape [3]int `json:"shape"`
+}
+
+func describe(name string) (description, error) {
+	load := model.Load
+	if slices.Contains(model.Presets(), name) {
+		load = model.Preset
+	}
+	m, err := load(name)
+	if err != nil {
+		return description{}, err
+	}
+	p, err := model.Build(m)
+	if err != nil {
+		return description{}, err
+	}
+	d := description{Costs: p.Costs(), Input: m.Input, Classes: m.Classes, Penultimate: p.Layers[p.Pooled].Shape[2]}
+	for _, e := range p.EndPoints {
+		d.EndPoints = append(d.EndPoints, endPoint{e.Name, p.Layers[e.Layer].Shape})
+	}
+	return d, nil
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{Use: "doctor", Short: "What this machine can do, and what is missing", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		report, err := doctor.Examine(c.Context(), doctor.Options{Log: a.log()})
+		if err != nil {
+			return err
+		}
+		return a.document(report)
+	}}
+}

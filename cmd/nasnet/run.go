@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nasnet-go/nasnet/cells"
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/configs"
+	"github.com/nasnet-go/nasnet/controller/search"
+	"github.com/nasnet-go/nasnet/internal/durable"
+	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/internal/rundir"
+	"github.com/nasnet-go/nasnet/pipeline/data/sets"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "run", Short: "The whole chain: data, search, retrain, evaluate, export, serve check",
+		Long:    "The whole chain from one configuration. Every stage can be interrupted, also by kill -9: run the same command\nagain and it goes on where it was.",
+		Example: "  nasnet run --config quickstart", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := a.load()
+			if err != nil {
+				return err
+			}
+			return a.chain(c.Context(), config)
+		},
+	}
+}
+
+// chain is one run of all stages.
+type chain struct {
+	*app
+	config   configs.Config
+	dir      *rundir.Dir
+	set      sets.CIFAR
+	launcher *engine.Launcher
+	model    model.Model // of the retrained network
+}
+
+func (a *app) chain(ctx context.Context, config configs.Config) error {
+	dir, err := rundir.Open(a.directory())
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	c := &chain{app: a, config: config, dir: dir}
+	if err := c.keepConfig(); err != nil {
+		return err
+	}
+	if c.launcher, err = engine.NewLauncher(ctx, a.log()); err != nil {
+		return err
+	}
+	a.say("1/6 data: CIFAR-10")
+	if c.set, err = a.cifar(ctx, config.Data); err != nil {
+		return err
+	}
+	s, err := c.stages(ctx)
+	if err != nil {
+		return err
+	}
+	if err := dir.WriteJSON("summary.json", s); err != nil {
+		return err
+	}
+	if a.json {
+		return a.document(s)
+	}
+	s.print(a)
+	return nil
+}
+
+// keepConfig writes the configuration into the run, or refuses a changed one.
+func (c *chain) keepConfig() error {
+	path := c.dir.Join("config.yaml")
+	if _, err := os.Stat(path); err == nil {
+		was, err := configs.Load(configs.Source{Config: path})
+		if err != nil {
+			return err
+		}
+		if changes := configs.Changes(was, c.config); len(changes) > 0 {
+			return usagef("%s was begun with another configuration (%v); choose another --run, or remove it", c.dir.Path, changes)
+		}
+		return nil
+	}
+	text, err := c.config.Marshal()
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, text, 0o644)
+}
+
+// stages runs what is not done yet.
+func (c *chain) stages(ctx context.Context) (summary, error) {
+	var s summary
+	var err error
+	c.say("2/6 search: %d children by %s, the random arm beside it, %d at a time", c.config.Search.Trials, c.config.Search.Policy.Name, max(1, c.config.Search.Workers))
+	if s.Search, _, err = rundir.Stage(c.dir, "search", func() (search.Status, error) { return c.search(ctx, c.config, c.set, c.dir.Path) }); err != nil {
+		return s, err
+	}
+	if s.Search.Best == nil {
+		return s, fmt.Errorf("no child of the search succeeded; `nasnet search status --run %s` tells the causes", c.dir.Path)
+	}
+	if c.model, err = c.network(s.Search.Best.Genotype); err != nil {
+		return s, err
+	}
+	plan, err := model.Build(c.model)
+	if err != nil {
+		return s, err
+	}
+	s.Costs = plan.Costs()
+	c.say("3/6 retrain: the best cell with %d filters, %d parameters", c.model.Filters, s.Costs.Trainable)
+	if s.Train, _, err = rundir.Stage(c.dir, "train", func() (api.TrainResult, error) { return c.train(ctx) }); err != nil {
+		return s, err
+	}
+	c.say("4/6 evaluate: 10,000 test images")
+	if s.Eval, _, err = rundir.Stage(c.dir, "eval", func() (api.EvalResult, error) { return c.eval(ctx, s.Train.Checkpoint) }); err != nil {
+		return s, err
+	}
+	c.say("5/6 export: a SavedModel, loaded again in a new process and compared")
+	if s.Export, _, err = rundir.Stage(c.dir, "export", func() (exported, error) { return c.export(ctx, s.Train.Checkpoint) }); err != nil {
+		return s, err
+	}
+	c.say("6/6 serve: predictions of the local server through its REST interface")
+	s.Serve, _, err = rundir.Stage(c.dir, "serve", func() (served, error) { return c.serve(ctx) })
+	s.Run, s.Note = c.dir.Path, fewTrials
+	return s, err
+}
+
+// network is the retrained one: the configured model with the found cell.
+func (c *chain) network(genotype string) (model.Model, error) {
+	g, err := cells.Parse([]byte(genotype))
+	if err != nil {
+		return model.Model{}, err
+	}
+	m, err := c.config.Model.Network()
+	m.Cell = g
+	return m, err
+}
+
+func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
+	var out api.TrainResult
+	err := call(ctx, c.launcher, engine.Job{Command: api.Train, OnEvent: c.progress(), Request: api.TrainRequest{
+		Dir: c.dir.Path, Digest: c.config.Digest("train", "data", "model", "search"), Model: c.model, Seed: c.config.Seed,
+		Data:  dataRequest(c.config, c.set, 0, c.config.Data.Validation),
+		Train: recipe(c.config.Train), Threads: threads(c.config.Engine),
+	}}, &out)
+	return out, err
+}
+
+// progress prints a line every tenth of a stage.
+func (c *chain) progress() func(engine.Event) {
+	last := int64(-1)
+	return func(e engine.Event) {
+		if e.Kind == engine.KindNote {
+			c.say("  %s", e.Text)
+		}
+		if e.Kind != engine.KindProgress || e.Total == 0 || 10*e.Done/e.Total == last {
+			return
+		}
+		last = 10 * e.Done / e.Total
+		text := fmt.Sprintf("  %d of %d %s", e.Done, e.Total, e.Unit)
+		for _, name := range []string{"loss", "accuracy", "images_per_second"} {
+			if v, ok := e.Values[name]; ok {
+				text += fmt.Sprintf(", %s %.3g", name, v)
+			}
+		}
+		c.say("%s", text)
+	}
+}
+
+const predictionsFile = "predictions.npy"
+
+func (c *chain) eval(ctx context.Context, checkpoint string) (api.EvalResult, error) {
+	var out api.EvalResult
+	err := call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: c.progress(), Request: api.EvalRequest{
+		Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: "test", Batch: int64(c.config.Eval.Batch),
+		Data: dataRequest(c.config, c.set, 0, 0), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
+	}}, &out)
+	return out, err
+}
+
+// exported is the export stage's record.
+type exported struct {
+	api.ExportResult
+	Check api.CheckExportResult `json:"check"`
+}
+
+// export writes version 1 and has a new process compare it. A version left by a
+// killed attempt is taken as it is: versions appear whole or not at all.
+func (c *chain) export(ctx context.Context, checkpoint string) (exported, error) {
+	var out exported
+	dir := c.dir.Join("export", "1")
+	if _, err := os.Stat(dir); err == nil {
+		out.Dir = dir
+	} else if err := call(ctx, c.launcher, engine.Job{Command: api.Export, Request: api.ExportRequest{
+		Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Dir: c.dir.Join("export"), Version: 1,
+		Classes: slices.Clone(c.set.Classes), Standardize: c.config.Data.Augment.Standardize, Optimize: c.config.Export.Optimize,
+	}}, &out.ExportResult); err != nil {
+		return out, err
+	}
+	err := call(ctx, c.launcher, engine.Job{Command: api.CheckExport, Request: api.CheckExportRequest{
+		SavedModel: out.Dir, Data: dataRequest(c.config, c.set, 0, 0), Images: c.config.Export.CheckImages,
+		Expected: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
+	}}, &out.Check)
+	if err == nil && !(out.Check.MaxAbsDiff <= c.config.Export.Tolerance) {
+		err = fmt.Errorf("the SavedModel's logits differ from the trainer's by %g, allowed is %g", out.Check.MaxAbsDiff, c.config.Export.Tolerance)
+	}
+	return out, err
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nasnet-go/nasnet/cells"
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/configs"
+	"github.com/nasnet-go/nasnet/controller"
+	"github.com/nasnet-go/nasnet/controller/search"
+	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/pipeline/data/sets"
+)
+
+func (a *app) searchCommand() *cobra.Command {
+	c := &cobra.Command{Use: "search", Short: "Start or resume a search for cells", Args: cobra.NoArgs,
+		Example: "  nasnet search --config quickstart --run runs/first\n  nasnet search status --run runs/first --json"}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		config, err := a.load()
+		if err != nil {
+			return err
+		}
+		set, err := a.cifar(c.Context(), config.Data)
+		if err != nil {
+			return err
+		}
+		st, err := a.search(c.Context(), config, set, a.directory())
+		if err != nil {
+			return err
+		}
+		return a.document(st)
+	}
+	c.AddCommand(&cobra.Command{Use: "status", Short: "Where a search stands, as JSON", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		st, err := search.ReadStatus(a.directory())
+		if err != nil {
+			return err
+		}
+		return a.document(st)
+	}})
+	return c
+}
+
+// search runs a search in dir to its end, from where it was.
+func (a *app) search(ctx context.Context, c configs.Config, set sets.CIFAR, dir string) (search.Status, error) {
+	launcher, err := engine.NewLauncher(ctx, a.log())
+	if err != nil {
+		return search.Status{}, err
+	}
+	spec, err := searchSpec(c)
+	if err != nil {
+		return search.Status{}, err
+	}
+	ev, err := newChildren(c, set, launcher)
+	if err != nil {
+		return search.Status{}, err
+	}
+	e, err := search.Open(ctx, search.Options{Dir: dir, Spec: spec, Log: a.log(), Gate: ev.gate(c.Search.Limits)})
+	if err != nil {
+		return search.Status{}, err
+	}
+	begin := time.Now()
+	st, err := e.Run(ctx, ev, max(1, c.Search.Workers), func(ev search.Event) { a.searchEvent(ev, begin) })
+	return st, errors.Join(err, e.Close())
+}
+
+// searchEvent tells what a person wants to see of a search.
+func (a *app) searchEvent(e search.Event, begin time.Time) {
+	elapsed := time.Since(begin).Round(time.Second)
+	switch e.Kind {
+	case "done":
+		a.say("  trial %-3d accuracy %.3f   %d of %d, %s", e.Trial, e.Reward, e.Ended, e.Planned, elapsed)
+	case "reused":
+		a.say("  trial %-3d accuracy %.3f   %d of %d, %s (an equal cell was trained before)", e.Trial, e.Reward, e.Ended, e.Planned, elapsed)
+	case "failed":
+		a.say("  trial %-3d failed: %s   %d of %d, %s", e.Trial, e.Cause, e.Ended, e.Planned, elapsed)
+	}
+}
+
+// childSpec is what decides a child's reward: it stands in the ledger.
+type childSpec struct {
+	Child configs.Child `json:"child"`
+	Train string        `json:"train"` // digests of the sections that children share
+	Data  string        `json:"data"`
+}
+
+func searchSpec(c configs.Config) (search.Spec, error) {
+	space, err := c.Search.Space.Cells()
+	if err != nil {
+		return search.Spec{}, err
+	}
+	child, err := json.Marshal(childSpec{c.Search.Child, c.Digest("train"), c.Digest("data")})
+	if err != nil {
+		return search.Spec{}, err
+	}
+	limits, err := json.Marshal(c.Search.Limits)
+	if err != nil {
+		return search.Spec{}, err
+	}
+	randoms := c.Search.RandomTrials
+	if randoms < 0 {
+		randoms = c.Search.Trials
+	}
+	p := c.Search.Policy
+	return search.Spec{
+		Seed: uint64(c.Seed), Space: space, Trials: c.Search.Trials, RandomTrials: randoms, Mode: search.Mode(c.Search.Mode),
+		Child: child, Limits: limits,
+		Policy: controller.Config{
+			Policy: p.Name, Batch: p.Batch, LearningRate: p.LearningRate, Entropy: p.Entropy, Baseline: p.Baseline,
+			Units: p.Hidden, Epochs: p.Epochs, Clip: p.Clip, Population: p.Population, Tournament: p.Tournament,
+		},
+	}, nil
+}
+
+// children evaluates cells by training small networks, each in an engine
+// process of its own.
+type children struct {
+	launcher *engine.Launcher
+	model    model.Model
+	request  api.TrialRequest
+	limits   configs.Limits
+}
+
+func newChildren(c configs.Config, set sets.CIFAR, l *engine.Launcher) (*children, error) {
+	m, err := c.Model.Network()
+	if err != nil {
+		return nil, err
+	}
+	k := c.Search.Child
+	m.NormalCells, m.Filters, m.AuxHead, m.DropPathKeep = k.NormalCells, k.Filters, false, 1
+	t := recipe(c.Train)
+	t.Batch, t.Epochs, t.Steps, t.Schedule.Rate = int64(k.Batch), k.Epochs, 0, k.LearningRate
+	t.Schedule.WarmupSteps, t.EMA, t.ReportSteps = 0, 0, 10
+	return &children{launcher: l, model: m, limits: c.Search.Limits, request: api.TrialRequest{
+		Data: dataRequest(c, set, k.Images, k.ValidationImages), Train: t, EvalBatch: 100,
+		// One thread an operation: a child's reward is then the same on every run.
+		Threads: api.Threads{InterOp: 1, IntraOp: 1, Grappler: "off"},
+	}}, nil
+}
+
+// Evaluate trains one child and measures it on the held-out images.
+func (c *children) Evaluate(ctx context.Context, t search.Task, report func(int, float64) bool) (search.Result, error) {
+	g, err := cells.Parse([]byte(t.Genotype))
+	if err != nil {
+		return search.Result{}, err
+	}
+	r := c.request
+	r.Model, r.Model.Cell, r.Seed = c.model, g, t.Seed
+	var out api.TrialResult
+	err = call(ctx, c.launcher, engine.Job{
+		Command: api.Trial, Request: r, MemoryLimit: c.limits.MemoryMB << 20, Timeout: time.Duration(c.limits.Seconds * float64(time.Second)), Grace: 2 * time.Second,
+	}, &out)
+	if err != nil {
+		return search.Result{}, childError(err)
+	}
+	return search.Result{Reward: out.Accuracy, Metrics: map[string]float64{
+		"loss": out.Loss, "params": float64(out.Params), "train_seconds": out.Seconds, "images_per_second": out.ImagesPerSecond,
+	}}, nil
+}
+
+// gate rejects cells whose child would cost more than the limits allow.
+func (c *children) gate(l configs.Limits) search.Gate {
+	return func(g cells.Genotype) (map[string]float64, string) {
+		m := c.model
+		m.Cell = g
+		p, err := model.Build(m)
+		if err != nil {
+			return nil, err.Error()
+		}
+		cost := p.Costs()
+		costs := map[string]float64{"params": float64(cost.Trainable), "macs": float64(cost.MACs)}
+		switch {
+		case l.MaxParams > 0 && cost.Trainable > l.MaxParams:
+			return costs, fmt.Sprintf("%d parameters, the limit is %d", cost.Trainable, l.MaxParams)
+		case l.MaxMACs > 0 && cost.MACs > l.MaxMACs:
+			return costs, fmt.Sprintf("%d multiply-adds, the limit is %d", cost.MACs, l.MaxMACs)
+		}
+		return costs, ""
+	}
+}
+
+// childFailure gives a dead engine's class and last words to the ledger.
+type childFailure struct{ *engine.DiedError }
+
+func (f childFailure) Class() string     { return string(f.Cause) }
+func (f childFailure) LogTail() []string { return f.LastLines }
+
+func childError(err error) error {
+	var died *engine.DiedError
+	if errors.As(err, &died) {
+		return childFailure{died}
+	}
+	return err
+}
+
+// call runs an engine command and decodes its result.
+func call(ctx context.Context, l *engine.Launcher, j engine.Job, result any) error {
+	raw, err := l.Run(ctx, j)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, result); err != nil {
+		return fmt.Errorf("the engine's answer to %s cannot be read: %w", j.Command, err)
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/configs"
+	"github.com/nasnet-go/nasnet/controller/search"
+	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/internal/rundir"
+)
+
+// single opens a run for one stage of it.
+func (a *app) single(c *cobra.Command) (*chain, error) {
+	config, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := rundir.Open(a.directory())
+	if err != nil {
+		return nil, err
+	}
+	s := &chain{app: a, config: config, dir: dir}
+	if s.launcher, err = engine.NewLauncher(c.Context(), a.log()); err != nil {
+		return nil, err
+	}
+	if s.set, err = a.cifar(c.Context(), config.Data); err != nil {
+		return nil, err
+	}
+	s.model, err = config.Model.Network()
+	return s, err
+}
+
+func (a *app) trainCommand() *cobra.Command {
+	return &cobra.Command{Use: "train", Short: "Train one network on CIFAR-10, or go on with its training", Args: cobra.NoArgs,
+		Example: "  nasnet train --config cifar10-small --run runs/small --json", RunE: func(c *cobra.Command, _ []string) error {
+			s, err := a.single(c)
+			if err != nil {
+				return err
+			}
+			defer s.dir.Close()
+			if err := s.keepConfig(); err != nil {
+				return err
+			}
+			out, err := s.train(c.Context())
+			if err != nil {
+				return err
+			}
+			if err := s.dir.WriteJSON("train.json", out); err != nil {
+				return err
+			}
+			return a.document(out)
+		}}
+}
+
+// trained reads where a run's training ended. The run's own configuration is
+// taken, and its found cell if it searched for one.
+func (a *app) trained(c *cobra.Command) (*chain, string, error) {
+	if a.config == "" {
+		a.config = a.directory() + "/config.yaml"
+		if a.run == "" {
+			return nil, "", usagef("give --run DIR, the run whose network is meant")
+		}
+	}
+	s, err := a.single(c)
+	if err != nil {
+		return nil, "", err
+	}
+	var found summary
+	if _, err := os.Stat(s.dir.Join("search.json")); err == nil {
+		if found.Search, _, err = rundir.Stage(s.dir, "search", missing[search.Status]("search")); err != nil {
+			return nil, "", err
+		}
+		if s.model, err = s.network(found.Search.Best.Genotype); err != nil {
+			return nil, "", err
+		}
+	}
+	t, _, err := rundir.Stage(s.dir, "train", missing[api.TrainResult]("training"))
+	return s, t.Checkpoint, err
+}
+
+// missing is a stage that must have been done already.
+func missing[T any](what string) func() (T, error) {
+	return func() (t T, err error) { return t, usagef("the run has no finished %s", what) }
+}
+
+func (a *app) evalCommand() *cobra.Command {
+	return &cobra.Command{Use: "eval", Short: "Measure a run's network on the 10,000 test images", Args: cobra.NoArgs,
+		Example: "  nasnet eval --run runs/quickstart --json", RunE: func(c *cobra.Command, _ []string) error {
+			s, checkpoint, err := a.trained(c)
+			if err != nil {
+				return err
+			}
+			defer s.dir.Close()
+			out, err := s.eval(c.Context(), checkpoint)
+			if err != nil {
+				return err
+			}
+			return a.document(out)
+		}}
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	return &cobra.Command{Use: "export", Short: "Write a run's network as a SavedModel, and check it in a new process", Args: cobra.NoArgs,
+		Example: "  nasnet export --run runs/small", RunE: func(c *cobra.Command, _ []string) error {
+			s, checkpoint, err := a.trained(c)
+			if err != nil {
+				return err
+			}
+			defer s.dir.Close()
+			if _, err := s.eval(c.Context(), checkpoint); err != nil { // the logits to compare with
+				return err
+			}
+			out, err := s.export(c.Context(), checkpoint)
+			if err != nil {
+				return err
+			}
+			return a.document(out)
+		}}
+}
+
+func (a *app) predictCommand() *cobra.Command {
+	var r api.PredictRequest
+	var name string
+	c := &cobra.Command{Use: "predict [IMAGE...]", Short: "Classify image files, or compute the logits of a .npy array",
+		Example: "  nasnet predict --saved-model runs/quickstart/export/1 cat.jpg\n  nasnet predict --model nasnet-a-mobile --weights model.ckpt --input in.npy --output out.npy --json"}
+	c.Flags().StringVar(&name, "model", "", "built-in model or model file, with --weights")
+	c.Flags().StringVar(&r.Weights, "weights", "", "checkpoint: its directory or prefix")
+	c.Flags().StringVar(&r.SavedModel, "saved-model", "", "a SavedModel version's directory")
+	c.Flags().StringVar(&r.Input, "input", "", "float32 [N,H,W,C] as .npy")
+	c.Flags().StringVar(&r.Output, "output", "", ".npy for the logits")
+	c.Flags().IntVar(&r.Top, "top", 5, "classes printed an image")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		r.Files = args
+		switch {
+		case r.SavedModel == "" && (name == "" || r.Weights == ""):
+			return usagef("predict: give --saved-model, or --model and --weights")
+		case (r.Input == "") == (len(args) == 0):
+			return usagef("predict: give either image files or --input")
+		case (r.Input == "") != (r.Output == ""):
+			return usagef("predict: --input and --output go together")
+		}
+		if r.SavedModel == "" {
+			m, err := configs.Model{Name: name}.Network()
+			if err != nil {
+				return usagef("%v", err)
+			}
+			r.Model = m
+		}
+		l, err := engine.NewLauncher(c.Context(), a.log())
+		if err != nil {
+			return err
+		}
+		var out api.PredictResult
+		if err := call(c.Context(), l, engine.Job{Command: api.Predict, Request: r}, &out); err != nil {
+			return err
+		}
+		return a.predictions(out)
+	}
+	return c
+}
+
+func (a *app) predictions(out api.PredictResult) error {
+	if a.json || len(out.Files) == 0 {
+		return a.document(out)
+	}
+	for _, p := range out.Files {
+		a.say("%s", p.File)
+		for _, b := range p.Best {
+			n := b.Name
+			if n == "" {
+				n = strconv.Itoa(b.Index)
+			}
+			a.say("  %5.1f %%  %s", 100*b.Probability, n)
+		}
+	}
+	return nil
+}
+
+func (a *app) benchCommand() *cobra.Command {
+	c := &cobra.Command{Use: "bench", Short: "Measure"}
+	var steps int64
+	first := &cobra.Command{Use: "first-step", Short: "Seconds from process start to the end of the first training step", Args: cobra.NoArgs}
+	first.Flags().Int64Var(&steps, "steps", 0, "further steps to time")
+	first.RunE = func(c *cobra.Command, _ []string) error {
+		m, err := model.Preset("nasnet-a-cifar")
+		if err != nil {
+			return err
+		}
+		m.NormalCells, m.AuxHead, m.DropPathKeep = 6, false, 1
+		l, err := engine.NewLauncher(c.Context(), a.log())
+		if err != nil {
+			return err
+		}
+		t := api.Training{Batch: 32, Optimizer: api.Optimizer{Name: "momentum", Momentum: 0.9}, Schedule: api.Schedule{Rate: 0.025}, WeightDecay: 5e-4, ClipNorm: 5}
+		var out firstStep
+		begin := time.Now()
+		r := api.FirstStepRequest{Model: m, Train: t, Threads: api.Threads{InterOp: 2, IntraOp: 1, Grappler: "off"}, Steps: steps}
+		if err := call(c.Context(), l, engine.Job{Command: api.FirstStep, Request: r}, &out.FirstStepResult); err != nil {
+			return err
+		}
+		out.Whole = time.Since(begin).Seconds()
+		out.Seconds = out.Whole
+		if steps > 0 { // the steps behind the first are not part of it
+			out.Seconds -= float64(steps*t.Batch) / out.ImagesPerSecond
+		}
+		return a.document(out)
+	}
+	c.AddCommand(first)
+	return c
+}
+
+// firstStep is the document of bench first-step: child N=2, F=32, batch 32.
+type firstStep struct {
+	Seconds float64 `json:"seconds_to_first_step"` // of the engine's process, its start and end included
+	Whole   float64 `json:"whole_seconds"`
+	api.FirstStepResult
+}
