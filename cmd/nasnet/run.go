@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +15,6 @@ import (
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/controller/search"
-	"github.com/nasnet-go/nasnet/internal/durable"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/rundir"
@@ -54,6 +56,9 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	if err := c.keepConfig(); err != nil {
 		return err
 	}
+	if err := c.begin(); err != nil {
+		return err
+	}
 	if c.launcher, err = engine.NewLauncher(ctx, a.log()); err != nil {
 		return err
 	}
@@ -65,7 +70,7 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := dir.WriteJSON("summary.json", s); err != nil {
+	if _, err := dir.WriteJSON("summary.json", s); err != nil {
 		return err
 	}
 	if a.json {
@@ -77,7 +82,7 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 
 // keepConfig writes the configuration into the run, or refuses a changed one.
 func (c *chain) keepConfig() error {
-	path := c.dir.Join("config.yaml")
+	path := c.dir.Join(rundir.ConfigFile)
 	if _, err := os.Stat(path); err == nil {
 		was, err := configs.Load(configs.Source{Config: path})
 		if err != nil {
@@ -92,7 +97,17 @@ func (c *chain) keepConfig() error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(path, text, 0o644)
+	return c.dir.WriteFile(rundir.ConfigFile, text)
+}
+
+// begin notes this call in the run's manifest.
+func (c *chain) begin() error {
+	m := &c.dir.Manifest
+	m.Seed = c.config.Seed
+	m.Versions = map[string]string{"nasnet": version, "go": runtime.Version()}
+	m.Machine = map[string]string{"os": runtime.GOOS, "arch": runtime.GOARCH, "cores": strconv.Itoa(runtime.NumCPU())}
+	m.Begin(os.Args[1:], time.Now())
+	return c.dir.Save()
 }
 
 // stages runs what is not done yet.
@@ -100,7 +115,7 @@ func (c *chain) stages(ctx context.Context) (summary, error) {
 	var s summary
 	var err error
 	c.say("2/6 search: %d children by %s, the random arm beside it, %d at a time", c.config.Search.Trials, c.config.Search.Policy.Name, max(1, c.config.Search.Workers))
-	if s.Search, _, err = rundir.Stage(c.dir, "search", func() (search.Status, error) { return c.search(ctx, c.config, c.set, c.dir.Path) }); err != nil {
+	if s.Search, _, err = rundir.Do(c.dir, "search", []string{c.config.Digest("search", "train", "data", "model")}, func() (search.Status, error) { return c.search(ctx, c.config, c.set, c.dir.Path) }); err != nil {
 		return s, err
 	}
 	if s.Search.Best == nil {
@@ -115,19 +130,19 @@ func (c *chain) stages(ctx context.Context) (summary, error) {
 	}
 	s.Costs = plan.Costs()
 	c.say("3/6 retrain: the best cell with %d filters, %d parameters", c.model.Filters, s.Costs.Trainable)
-	if s.Train, _, err = rundir.Stage(c.dir, "train", func() (api.TrainResult, error) { return c.train(ctx) }); err != nil {
+	if s.Train, _, err = rundir.Do(c.dir, "train", []string{c.dir.Output("search")}, func() (api.TrainResult, error) { return c.train(ctx) }); err != nil {
 		return s, err
 	}
 	c.say("4/6 evaluate: 10,000 test images")
-	if s.Eval, _, err = rundir.Stage(c.dir, "eval", func() (api.EvalResult, error) { return c.eval(ctx, s.Train.Checkpoint) }); err != nil {
+	if s.Eval, _, err = rundir.Do(c.dir, "eval", []string{c.dir.Output("train")}, func() (api.EvalResult, error) { return c.eval(ctx, s.Train.Checkpoint) }); err != nil {
 		return s, err
 	}
 	c.say("5/6 export: a SavedModel, loaded again in a new process and compared")
-	if s.Export, _, err = rundir.Stage(c.dir, "export", func() (exported, error) { return c.export(ctx, s.Train.Checkpoint) }); err != nil {
+	if s.Export, _, err = rundir.Do(c.dir, "export", []string{c.dir.Output("eval")}, func() (exported, error) { return c.export(ctx, s.Train.Checkpoint) }); err != nil {
 		return s, err
 	}
 	c.say("6/6 serve: predictions of the local server through its REST interface")
-	s.Serve, _, err = rundir.Stage(c.dir, "serve", func() (served, error) { return c.serve(ctx) })
+	s.Serve, _, err = rundir.Do(c.dir, "serve", []string{c.dir.Output("export")}, func() (served, error) { return c.serve(ctx) })
 	s.Run, s.Note = c.dir.Path, fewTrials
 	return s, err
 }

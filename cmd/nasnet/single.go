@@ -1,6 +1,9 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -51,7 +54,7 @@ func (a *app) trainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := s.dir.WriteJSON("train.json", out); err != nil {
+			if _, err := s.dir.WriteJSON("train.json", out); err != nil {
 				return err
 			}
 			return a.document(out)
@@ -73,20 +76,30 @@ func (a *app) trained(c *cobra.Command) (*chain, string, error) {
 	}
 	var found summary
 	if _, err := os.Stat(s.dir.Join("search.json")); err == nil {
-		if found.Search, _, err = rundir.Stage(s.dir, "search", missing[search.Status]("search")); err != nil {
+		if found.Search, err = recorded[search.Status](s.dir, "search"); err != nil {
 			return nil, "", err
 		}
 		if s.model, err = s.network(found.Search.Best.Genotype); err != nil {
 			return nil, "", err
 		}
 	}
-	t, _, err := rundir.Stage(s.dir, "train", missing[api.TrainResult]("training"))
+	t, err := recorded[api.TrainResult](s.dir, "train")
 	return s, t.Checkpoint, err
 }
 
-// missing is a stage that must have been done already.
-func missing[T any](what string) func() (T, error) {
-	return func() (t T, err error) { return t, usagef("the run has no finished %s", what) }
+// recorded reads the result of a stage that must have been done already.
+func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
+	text, err := os.ReadFile(d.Join(stage + ".json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return result, usagef("%s has no finished %s", d.Path, stage)
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &result)
+	}
+	if err != nil {
+		return result, fmt.Errorf("run: result of %s: %w", stage, err)
+	}
+	return result, nil
 }
 
 func (a *app) evalCommand() *cobra.Command {
