@@ -53,6 +53,10 @@ func doctor(_ context.Context, _ struct{}, _ emitter) (api.DoctorResult, error) 
 }
 
 // abort dies as TensorFlow does when a check fails, for tests of the front.
-func abort(context.Context, json.RawMessage, func(engine.Event)) (any, error) {
-	return nil, syscall.Kill(os.Getpid(), syscall.SIGABRT)
+func abort(ctx context.Context, _ json.RawMessage, _ func(engine.Event)) (any, error) {
+	if err := syscall.Kill(os.Getpid(), syscall.SIGABRT); err != nil {
+		return nil, err
+	}
+	<-ctx.Done() // the signal takes a moment
+	return nil, ctx.Err()
 }
