@@ -118,6 +118,9 @@ func checkExport(_ context.Context, r api.CheckExportRequest, _ emitter) (api.Ch
 	if err != nil {
 		return api.CheckExportResult{}, err
 	}
+	if int64(len(got)) != int64(r.Images)*shape[1] {
+		return api.CheckExportResult{}, fmt.Errorf("check-export: the SavedModel gave %d logits for %d images of %d classes", len(got), r.Images, shape[1])
+	}
 	worst := 0.0
 	for i, x := range got {
 		worst = math.Max(worst, math.Abs(float64(x)-float64(want[i])))

@@ -59,6 +59,9 @@ func (c *chain) serve(ctx context.Context) (result served, err error) {
 		if err != nil {
 			return result, err
 		}
+		if len(answer) != 1 || len(answer[0].Logits) != int(shape[1]) {
+			return result, fmt.Errorf("the server answered %d predictions for one image, or other than %d logits", len(answer), shape[1])
+		}
 		row := want[result.Images*int(shape[1]):]
 		for i, x := range answer[0].Logits {
 			result.MaxAbsDiff = math.Max(result.MaxAbsDiff, math.Abs(float64(x)-float64(row[i])))
