@@ -14,6 +14,7 @@ import (
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/controller/search"
 	"github.com/nasnet-go/nasnet/internal/rundir"
+	"github.com/nasnet-go/nasnet/internal/term"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
@@ -42,11 +43,12 @@ type app struct {
 	json           bool
 	logLevel       string
 	logFormat      string
+	term           *term.Term // progress and notes, on standard error
 }
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{stdout: stdout, stderr: stderr}
+	a := &app{stdout: stdout, stderr: stderr, term: term.New(stderr, term.Options{})}
 	root := &cobra.Command{
 		Use: "nasnet", Short: "Search, train, evaluate, export and serve NASNet cells over TensorFlow's C API",
 		SilenceUsage: true, SilenceErrors: true,
@@ -60,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&a.logFormat, "log-format", "console", "console | json, on standard error")
 	flags.Func("seed", "of every random number", func(v string) error { a.set = append(a.set, "seed="+v); return nil })
 	root.AddCommand(a.runCommand(), a.searchCommand(), a.trainCommand(), a.evalCommand(), a.exportCommand(), a.predictCommand(),
-		a.serveCommand(), a.dataCommand(), a.describeCommand(), a.doctorCommand(), a.benchCommand(), a.versionCommand())
+		a.serveCommand(), a.dataCommand(), a.describeCommand(), a.drawCommand(), a.doctorCommand(), a.benchCommand(), a.versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -108,21 +110,15 @@ func (a *app) log() zerolog.Logger {
 	if err != nil {
 		level = zerolog.WarnLevel
 	}
-	var w io.Writer = zerolog.ConsoleWriter{Out: a.stderr}
+	var w io.Writer = zerolog.ConsoleWriter{Out: a.term}
 	if a.logFormat == "json" {
-		w = a.stderr
+		w = a.term
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
-// say tells a person what happens; with --json on standard error.
-func (a *app) say(format string, args ...any) {
-	w := a.stdout
-	if a.json {
-		w = a.stderr
-	}
-	fmt.Fprintf(w, format+"\n", args...)
-}
+// say prints a line of a result.
+func (a *app) say(format string, args ...any) { fmt.Fprintf(a.stdout, format+"\n", args...) }
 
 // document prints a result as the one JSON document.
 func (a *app) document(v any) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/libtf"
+	"github.com/nasnet-go/nasnet/internal/term"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
@@ -38,7 +39,19 @@ func (a *app) cifar(ctx context.Context, d configs.Data) (sets.CIFAR, error) {
 	if err != nil {
 		return sets.CIFAR{}, err
 	}
-	return sets.CIFAR10(ctx, sets.Options{Cache: cache, Source: d.Source, Offline: d.Offline, Log: a.log()})
+	var bar *term.Bar
+	stage := ""
+	show := func(p sets.Progress) {
+		if bar == nil || stage != p.Stage {
+			bar, stage = a.term.Bar(p.Stage, p.Unit), p.Stage
+		}
+		bar.Set(p.Done, p.Total, "")
+		if p.Total > 0 && p.Done >= p.Total {
+			bar.End()
+			bar = nil
+		}
+	}
+	return sets.CIFAR10(ctx, sets.Options{Cache: cache, Source: d.Source, Offline: d.Offline, Log: a.log(), Progress: show})
 }
 
 // dataRequest names the images for the engine. heldOut are set aside; n of the

@@ -62,7 +62,7 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	if c.launcher, err = engine.NewLauncher(ctx, a.log()); err != nil {
 		return err
 	}
-	a.say("1/6 data: CIFAR-10")
+	a.term.Heading("1/6 data", "CIFAR-10")
 	if c.set, err = a.cifar(ctx, config.Data); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (c *chain) begin() error {
 func (c *chain) stages(ctx context.Context) (summary, error) {
 	var s summary
 	var err error
-	c.say("2/6 search: %d children by %s, the random arm beside it, %d at a time", c.config.Search.Trials, c.config.Search.Policy.Name, max(1, c.config.Search.Workers))
+	c.term.Heading("2/6 search", fmt.Sprintf("%d children by %s, the random arm beside it, %d at a time", c.config.Search.Trials, c.config.Search.Policy.Name, max(1, c.config.Search.Workers)))
 	if s.Search, _, err = rundir.Do(c.dir, "search", []string{c.config.Digest("search", "train", "data", "model")}, func() (search.Status, error) { return c.search(ctx, c.config, c.set, c.dir.Path) }); err != nil {
 		return s, err
 	}
@@ -129,19 +129,19 @@ func (c *chain) stages(ctx context.Context) (summary, error) {
 		return s, err
 	}
 	s.Costs = plan.Costs()
-	c.say("3/6 retrain: the best cell with %d filters, %d parameters", c.model.Filters, s.Costs.Trainable)
+	c.term.Heading("3/6 retrain", fmt.Sprintf("the best cell with %d filters, %d parameters", c.model.Filters, s.Costs.Trainable))
 	if s.Train, _, err = rundir.Do(c.dir, "train", []string{c.dir.Output("search")}, func() (api.TrainResult, error) { return c.train(ctx) }); err != nil {
 		return s, err
 	}
-	c.say("4/6 evaluate: 10,000 test images")
+	c.term.Heading("4/6 evaluate", "10,000 test images")
 	if s.Eval, _, err = rundir.Do(c.dir, "eval", []string{c.dir.Output("train")}, func() (api.EvalResult, error) { return c.eval(ctx, s.Train.Checkpoint) }); err != nil {
 		return s, err
 	}
-	c.say("5/6 export: a SavedModel, loaded again in a new process and compared")
+	c.term.Heading("5/6 export", "a SavedModel, loaded again in a new process and compared")
 	if s.Export, _, err = rundir.Do(c.dir, "export", []string{c.dir.Output("eval")}, func() (exported, error) { return c.export(ctx, s.Train.Checkpoint) }); err != nil {
 		return s, err
 	}
-	c.say("6/6 serve: predictions of the local server through its REST interface")
+	c.term.Heading("6/6 serve", "predictions of the local server through its REST interface")
 	s.Serve, _, err = rundir.Do(c.dir, "serve", []string{c.dir.Output("export")}, func() (served, error) { return c.serve(ctx) })
 	s.Run, s.Note = c.dir.Path, fewTrials
 	return s, err
@@ -160,7 +160,9 @@ func (c *chain) network(genotype string) (model.Model, error) {
 
 func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
 	var out api.TrainResult
-	err := call(ctx, c.launcher, engine.Job{Command: api.Train, OnEvent: c.progress(), Request: api.TrainRequest{
+	show, end := c.progress("train", "steps")
+	defer end()
+	err := call(ctx, c.launcher, engine.Job{Command: api.Train, OnEvent: show, Request: api.TrainRequest{
 		Dir: c.dir.Path, Digest: c.config.Digest("train", "data", "model", "search"), Model: c.model, Seed: c.config.Seed,
 		Data:  dataRequest(c.config, c.set, 0, c.config.Data.Validation),
 		Train: recipe(c.config.Train), Threads: threads(c.config.Engine),
@@ -168,32 +170,30 @@ func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
 	return out, err
 }
 
-// progress prints a line every tenth of a stage.
-func (c *chain) progress() func(engine.Event) {
-	last := int64(-1)
+// progress shows how far an engine's work is; end closes its bar.
+func (c *chain) progress(label, unit string) (show func(engine.Event), end func()) {
+	bar := c.term.Bar(label, unit)
 	return func(e engine.Event) {
-		if e.Kind == engine.KindNote {
-			c.say("  %s", e.Text)
-		}
-		if e.Kind != engine.KindProgress || e.Total == 0 || 10*e.Done/e.Total == last {
-			return
-		}
-		last = 10 * e.Done / e.Total
-		text := fmt.Sprintf("  %d of %d %s", e.Done, e.Total, e.Unit)
-		for _, name := range []string{"loss", "accuracy", "images_per_second"} {
-			if v, ok := e.Values[name]; ok {
-				text += fmt.Sprintf(", %s %.3g", name, v)
+		switch e.Kind {
+		case engine.KindNote:
+			c.term.Note("%s", e.Text)
+		case engine.KindProgress:
+			extra := ""
+			if loss, ok := e.Values["loss"]; ok {
+				extra = fmt.Sprintf("loss %.3f, accuracy %.2f, %.0f images/s", loss, e.Values["accuracy"], e.Values["images_per_second"])
 			}
+			bar.Set(e.Done, e.Total, extra)
 		}
-		c.say("%s", text)
-	}
+	}, bar.End
 }
 
 const predictionsFile = "predictions.npy"
 
 func (c *chain) eval(ctx context.Context, checkpoint string) (api.EvalResult, error) {
 	var out api.EvalResult
-	err := call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: c.progress(), Request: api.EvalRequest{
+	show, end := c.progress("evaluate", "images")
+	defer end()
+	err := call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: show, Request: api.EvalRequest{
 		Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: "test", Batch: int64(c.config.Eval.Batch),
 		Data: dataRequest(c.config, c.set, 0, 0), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
 	}}, &out)

@@ -65,22 +65,19 @@ func (a *app) search(ctx context.Context, c configs.Config, set sets.CIFAR, dir 
 	if err != nil {
 		return search.Status{}, err
 	}
-	begin := time.Now()
-	st, err := e.Run(ctx, ev, max(1, c.Search.Workers), func(ev search.Event) { a.searchEvent(ev, begin) })
+	bar := a.term.Bar("search", "trials")
+	best := 0.0
+	st, err := e.Run(ctx, ev, max(1, c.Search.Workers), func(ev search.Event) { // one at a time
+		if ev.Kind == "failed" {
+			a.term.Note("trial %d failed: %s; the search goes on", ev.Trial, ev.Cause)
+		}
+		best = max(best, ev.Reward)
+		if ev.Kind == "done" || ev.Kind == "failed" || ev.Kind == "reused" {
+			bar.Set(int64(ev.Ended), int64(ev.Planned), fmt.Sprintf("best %.3f", best))
+		}
+	})
+	bar.End()
 	return st, errors.Join(err, e.Close())
-}
-
-// searchEvent tells what a person wants to see of a search.
-func (a *app) searchEvent(e search.Event, begin time.Time) {
-	elapsed := time.Since(begin).Round(time.Second)
-	switch e.Kind {
-	case "done":
-		a.say("  trial %-3d accuracy %.3f   %d of %d, %s", e.Trial, e.Reward, e.Ended, e.Planned, elapsed)
-	case "reused":
-		a.say("  trial %-3d accuracy %.3f   %d of %d, %s (an equal cell was trained before)", e.Trial, e.Reward, e.Ended, e.Planned, elapsed)
-	case "failed":
-		a.say("  trial %-3d failed: %s   %d of %d, %s", e.Trial, e.Cause, e.Ended, e.Planned, elapsed)
-	}
 }
 
 // childSpec is what decides a child's reward: it stands in the ledger.

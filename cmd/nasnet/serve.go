@@ -103,7 +103,7 @@ func (a *app) serveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		a.say("serving %s version %d at %s/v1/models/%s", o.ModelName, s.Version(), s.URL(), o.ModelName)
+		a.term.Note("serving %s version %d at %s/v1/models/%s; Ctrl-C ends it", o.ModelName, s.Version(), s.URL(), o.ModelName)
 		select {
 		case err = <-s.Done():
 		case <-c.Context().Done():

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/nasnet-go/nasnet/cells"
+	"github.com/nasnet-go/nasnet/cells/draw"
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/controller/search"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
@@ -27,8 +26,7 @@ type summary struct {
 func (s summary) print(a *app) {
 	a.say("\nBest cell (trial %d, held-out accuracy %.3f)", s.Search.Best.Trial, s.Search.Best.Reward)
 	if g, err := cells.Parse([]byte(s.Search.Best.Genotype)); err == nil {
-		printCell(a, "normal", g.Normal)
-		printCell(a, "reduction", g.Reduction)
+		a.say("%s", draw.Text(g))
 	}
 	a.say("\nRewards of the search")
 	for _, arm := range s.Search.Arms {
@@ -45,27 +43,4 @@ func (s summary) print(a *app) {
 	a.say("  served: %d of %d test images right, logits within %.1g of the trainer's", s.Serve.Right, s.Serve.Images, s.Serve.MaxAbsDiff)
 	a.say("\nEverything lies in %s (config.yaml, ledger.db, metrics.jsonl, checkpoints/, export/, summary.json)", s.Run)
 	a.say("Go on with\n  nasnet serve --model_name nasnet --model_base_path %s/export\n  nasnet search status --run %s", s.Run, s.Run)
-}
-
-// printCell draws a cell as text.
-func printCell(a *app, name string, c cells.Cell) {
-	a.say("  %s", name)
-	for i, b := range c.Blocks {
-		combine := b.Combine
-		if combine == "" {
-			combine = cells.Add
-		}
-		a.say("    state %d = %s( %s(%s), %s(%s) )", i+2, combine, b.Left.Op, state(b.Left.From), b.Right.Op, state(b.Right.From))
-	}
-	a.say("    output  = concat%v", c.Concat)
-}
-
-func state(i int) string {
-	switch i {
-	case 0:
-		return "current"
-	case 1:
-		return "previous"
-	}
-	return fmt.Sprintf("state %d", i)
 }
