@@ -5,7 +5,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 )
@@ -14,7 +13,7 @@ import (
 // the rate. The front counts the seconds from the start of the process.
 func firstStep(ctx context.Context, r api.FirstStepRequest, _ emitter) (api.FirstStepResult, error) {
 	begin := time.Now()
-	plan, err := model.Build(r.Model)
+	plan, err := trainingPlan(r.Model, r.Train)
 	if err != nil {
 		return api.FirstStepResult{}, usage(err)
 	}

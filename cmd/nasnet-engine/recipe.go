@@ -14,18 +14,26 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph/optim"
 )
 
+// trainingPlan plans a network as the recipe trains it: an auxiliary head whose
+// loss has no weight would get no gradient and is left out.
+func trainingPlan(m model.Model, t api.Training) (*model.Plan, error) {
+	m.AuxHead = m.AuxHead && t.AuxWeight > 0
+	return model.Build(m)
+}
+
 // tower builds the planned network in training, with its auxiliary head.
 func tower(plan *model.Plan, t api.Training) train.Build {
 	return func(s *tfgraph.Scope, st *tfgraph.Store, in train.Inputs) train.Tower {
 		out := network.Build(s, st, plan, in.Images, network.Options{Training: true, Keep: in.Keep, Noise: in.Noise})
 		ls := s.Sub("loss")
 		targets := nn.Targets(ls, in.Labels, int32(plan.Model.Classes), float32(t.LabelSmoothing))
-		loss := nn.CrossEntropy(ls, out.Logits, targets)
-		if out.AuxLogits.Valid() && t.AuxWeight > 0 {
-			aux := nn.CrossEntropy(ls.Sub("aux"), out.AuxLogits, targets)
-			loss = tfgraph.Add(ls, loss, tfgraph.Scale(ls, aux, float32(t.AuxWeight)))
+		ce := nn.CrossEntropy(ls, out.Logits, targets)
+		loss, parts := ce, map[string]tfgraph.Tensor{"loss_ce": ce}
+		if out.AuxLogits.Valid() {
+			parts["loss_aux"] = tfgraph.Scale(ls, nn.CrossEntropy(ls.Sub("aux"), out.AuxLogits, targets), float32(t.AuxWeight))
+			loss = tfgraph.Add(ls, ce, parts["loss_aux"])
 		}
-		return train.Tower{Loss: loss, Accuracy: nn.Accuracy(ls, out.Logits, in.Labels), Updates: out.Updates, Decayed: out.Decayed}
+		return train.Tower{Loss: loss, Parts: parts, Accuracy: nn.Accuracy(ls, out.Logits, in.Labels), Updates: out.Updates, Decayed: out.Decayed}
 	}
 }
 

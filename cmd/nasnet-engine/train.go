@@ -29,7 +29,7 @@ func usage(err error) error { return engine.Fail(engine.CodeUsage, err) }
 // trial trains a child and measures it on the held-out images. It keeps no
 // files: a child that is killed is trained again from the start.
 func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResult, error) {
-	plan, err := model.Build(r.Model)
+	plan, err := trainingPlan(r.Model, r.Train)
 	if err != nil {
 		return api.TrialResult{}, usage(err)
 	}
@@ -71,7 +71,7 @@ func interrupted(err error) error {
 
 // trainRun trains a network in a run directory, from its newest checkpoint.
 func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainResult, error) {
-	plan, err := model.Build(r.Model)
+	plan, err := trainingPlan(r.Model, r.Train)
 	if err != nil {
 		return api.TrainResult{}, usage(err)
 	}
