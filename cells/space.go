@@ -69,13 +69,10 @@ func (s Space) Decisions() []Decision {
 	for _, cell := range s.cellNames() {
 		for b := range s.Blocks {
 			states := s.inputs() + b
-			for _, d := range []Decision{
-				{Input1Decision, cell, b, states}, {Input2Decision, cell, b, states},
-				{Op1Decision, cell, b, len(s.Ops)}, {Op2Decision, cell, b, len(s.Ops)},
-				{CombineDecision, cell, b, len(s.combines())},
-			} {
-				list = append(list, d)
-			}
+			list = append(list,
+				Decision{Input1Decision, cell, b, states}, Decision{Input2Decision, cell, b, states},
+				Decision{Op1Decision, cell, b, len(s.Ops)}, Decision{Op2Decision, cell, b, len(s.Ops)},
+				Decision{CombineDecision, cell, b, len(s.combines())})
 		}
 	}
 	return list

@@ -193,8 +193,11 @@ func TestFailedTrialsTeachNothing(t *testing.T) {
 		p := newPolicy(t, Defaults(kind, 100), []int{3, 3}, 100, 1)
 		for range 5 {
 			err := p.Update([]Outcome{
-				{Choices: []int{0, 1}, Failed: true}, {Choices: []int{1, 1}, Reward: math.NaN()}, {Choices: []int{2, 1}, Reward: math.Inf(1)},
-				{Choices: []int{0, 0}, Reward: 0.5}, {Choices: []int{1, 2}, Reward: 0.7},
+				{Choices: []int{0, 1}, Failed: true},
+				{Choices: []int{1, 1}, Reward: math.NaN()},
+				{Choices: []int{2, 1}, Reward: math.Inf(1)},
+				{Choices: []int{0, 0}, Reward: 0.5},
+				{Choices: []int{1, 2}, Reward: 0.7},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -116,7 +116,8 @@ func TestLoadRefusesDamageAndFileOperations(t *testing.T) {
 	name := tfgraph.StringConst(g.Root(), "/etc/hostname")
 	text := g.Root().One("ReadFile", nil, name)
 	evil, err := savedmodel.Write(t.TempDir(), 1, savedmodel.Content{Graph: g, Signatures: map[string]savedmodel.Signature{
-		"serving_default": {Method: savedmodel.PredictMethod, Outputs: map[string]tfgraph.Tensor{"text": text}}}})
+		"serving_default": {Method: savedmodel.PredictMethod, Outputs: map[string]tfgraph.Tensor{"text": text}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

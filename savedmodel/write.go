@@ -150,6 +150,7 @@ func (c Content) proto() (*corepb.SavedModel, error) {
 }
 
 func (s Signature) proto() (*corepb.SignatureDef, error) {
+	//lint:ignore SA1019 deprecated for TensorFlow 2 writers, but TensorFlow Serving routes by it
 	def := &corepb.SignatureDef{MethodName: s.Method}
 	var err error
 	if def.Inputs, err = infos(s.Inputs); err != nil {

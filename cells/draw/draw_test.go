@@ -13,8 +13,10 @@ import (
 
 func TestTextNamesEveryBlock(t *testing.T) {
 	text := draw.Text(cells.NASNetA())
-	for _, want := range []string{"normal", "reduction", "block 0   = add( sep5x5 current, sep3x3 previous )",
-		"block 4   = add( sep3x3 block 0, max3x3 current )", "concat( block 1, block 2, block 3, block 4 )"} {
+	for _, want := range []string{
+		"normal", "reduction", "block 0   = add( sep5x5 current, sep3x3 previous )",
+		"block 4   = add( sep3x3 block 0, max3x3 current )", "concat( block 1, block 2, block 3, block 4 )",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, text)
 		}

@@ -64,10 +64,14 @@ func signatures(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, r api.Exp
 	floats := network.Build(s.Sub("floats"), st, plan, images, network.Options{})
 	bytes := network.Build(s.Sub("bytes"), st.Shared(), plan, prepared, network.Options{})
 	return map[string]savedmodel.Signature{
-		defaultSignature: {Method: savedmodel.PredictMethod, Inputs: map[string]tfgraph.Tensor{imagesInput: images},
-			Outputs: answers(s.Sub("floats_out"), floats.Logits, r.Classes)},
-		bytesSignature: {Method: savedmodel.PredictMethod, Inputs: map[string]tfgraph.Tensor{bytesInput: encoded},
-			Outputs: answers(s.Sub("bytes_out"), bytes.Logits, r.Classes)},
+		defaultSignature: {
+			Method: savedmodel.PredictMethod, Inputs: map[string]tfgraph.Tensor{imagesInput: images},
+			Outputs: answers(s.Sub("floats_out"), floats.Logits, r.Classes),
+		},
+		bytesSignature: {
+			Method: savedmodel.PredictMethod, Inputs: map[string]tfgraph.Tensor{bytesInput: encoded},
+			Outputs: answers(s.Sub("bytes_out"), bytes.Logits, r.Classes),
+		},
 	}
 }
 

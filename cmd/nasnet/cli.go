@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	xterm "golang.org/x/term"
 
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/controller/search"
@@ -110,11 +111,17 @@ func (a *app) log() zerolog.Logger {
 	if err != nil {
 		level = zerolog.WarnLevel
 	}
-	var w io.Writer = zerolog.ConsoleWriter{Out: a.term}
+	var w io.Writer = zerolog.ConsoleWriter{Out: a.term, NoColor: !colours(a.stderr)}
 	if a.logFormat == "json" {
 		w = a.term
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// colours reports whether w is a terminal that wants them.
+func colours(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && xterm.IsTerminal(int(f.Fd()))
 }
 
 // say prints a line of a result.

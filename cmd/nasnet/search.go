@@ -20,8 +20,10 @@ import (
 )
 
 func (a *app) searchCommand() *cobra.Command {
-	c := &cobra.Command{Use: "search", Short: "Start or resume a search for cells", Args: cobra.NoArgs,
-		Example: "  nasnet search --config quickstart --run runs/first\n  nasnet search status --run runs/first --json"}
+	c := &cobra.Command{
+		Use: "search", Short: "Start or resume a search for cells", Args: cobra.NoArgs,
+		Example: "  nasnet search --config quickstart --run runs/first\n  nasnet search status --run runs/first --json",
+	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		config, err := a.load()
 		if err != nil {

@@ -79,8 +79,10 @@ func (c *chain) serve(ctx context.Context) (result served, err error) {
 
 func (a *app) serveCommand() *cobra.Command {
 	var o serving.Options
-	c := &cobra.Command{Use: "serve", Short: "Serve a model through TensorFlow Serving's REST interface", Args: cobra.NoArgs,
-		Example: "  nasnet serve --model_name nasnet --model_base_path runs/quickstart/export --rest_api_port 8501"}
+	c := &cobra.Command{
+		Use: "serve", Short: "Serve a model through TensorFlow Serving's REST interface", Args: cobra.NoArgs,
+		Example: "  nasnet serve --model_name nasnet --model_base_path runs/quickstart/export --rest_api_port 8501",
+	}
 	c.Flags().StringVar(&o.ModelName, "model_name", "default", "name in the URL")
 	c.Flags().StringVar(&o.ModelBasePath, "model_base_path", "", "directory with one numbered directory a version")
 	c.Flags().IntVar(&o.RESTPort, "rest_api_port", 8501, "port; 0: a free one")

@@ -40,7 +40,8 @@ func (a *app) single(c *cobra.Command) (*chain, error) {
 }
 
 func (a *app) trainCommand() *cobra.Command {
-	return &cobra.Command{Use: "train", Short: "Train one network on CIFAR-10, or go on with its training", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "train", Short: "Train one network on CIFAR-10, or go on with its training", Args: cobra.NoArgs,
 		Example: "  nasnet train --config cifar10-small --run runs/small --json", RunE: func(c *cobra.Command, _ []string) error {
 			s, err := a.single(c)
 			if err != nil {
@@ -58,7 +59,8 @@ func (a *app) trainCommand() *cobra.Command {
 				return err
 			}
 			return a.document(out)
-		}}
+		},
+	}
 }
 
 // trained reads where a run's training ended. The run's own configuration is
@@ -103,7 +105,8 @@ func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
 }
 
 func (a *app) evalCommand() *cobra.Command {
-	return &cobra.Command{Use: "eval", Short: "Measure a run's network on the 10,000 test images", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "eval", Short: "Measure a run's network on the 10,000 test images", Args: cobra.NoArgs,
 		Example: "  nasnet eval --run runs/quickstart --json", RunE: func(c *cobra.Command, _ []string) error {
 			s, checkpoint, err := a.trained(c)
 			if err != nil {
@@ -115,11 +118,13 @@ func (a *app) evalCommand() *cobra.Command {
 				return err
 			}
 			return a.document(out)
-		}}
+		},
+	}
 }
 
 func (a *app) exportCommand() *cobra.Command {
-	return &cobra.Command{Use: "export", Short: "Write a run's network as a SavedModel, and check it in a new process", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "export", Short: "Write a run's network as a SavedModel, and check it in a new process", Args: cobra.NoArgs,
 		Example: "  nasnet export --run runs/small", RunE: func(c *cobra.Command, _ []string) error {
 			s, checkpoint, err := a.trained(c)
 			if err != nil {
@@ -134,14 +139,17 @@ func (a *app) exportCommand() *cobra.Command {
 				return err
 			}
 			return a.document(out)
-		}}
+		},
+	}
 }
 
 func (a *app) predictCommand() *cobra.Command {
 	var r api.PredictRequest
 	var name string
-	c := &cobra.Command{Use: "predict [IMAGE...]", Short: "Classify image files, or compute the logits of a .npy array",
-		Example: "  nasnet predict --saved-model runs/quickstart/export/1 cat.jpg\n  nasnet predict --model nasnet-a-mobile --weights model.ckpt --input in.npy --output out.npy --json"}
+	c := &cobra.Command{
+		Use: "predict [IMAGE...]", Short: "Classify image files, or compute the logits of a .npy array",
+		Example: "  nasnet predict --saved-model runs/quickstart/export/1 cat.jpg\n  nasnet predict --model nasnet-a-mobile --weights model.ckpt --input in.npy --output out.npy --json",
+	}
 	c.Flags().StringVar(&name, "model", "", "built-in model or model file, with --weights")
 	c.Flags().StringVar(&r.Weights, "weights", "", "checkpoint: its directory or prefix")
 	c.Flags().StringVar(&r.SavedModel, "saved-model", "", "a SavedModel version's directory")

@@ -92,8 +92,10 @@ func TestEveryEpochSeesEveryExampleOnceInAnotherOrder(t *testing.T) {
 
 func TestResumeAtAPositionIsBitEqual(t *testing.T) {
 	im := numbered(23, 8)
-	o := data.MemoryOptions{Batch: 4, Shuffle: true, Repeat: true, Seed: 9, Standardize: data.PerChannel,
-		Augment: data.Augment{CropPad: 2, Flip: true, Cutout: 3}}
+	o := data.MemoryOptions{
+		Batch: 4, Shuffle: true, Repeat: true, Seed: 9, Standardize: data.PerChannel,
+		Augment: data.Augment{CropPad: 2, Flip: true, Cutout: 3},
+	}
 	straight := take(t, im, o, 0, 12)
 	resumed := take(t, im, o, 5*4, 7)
 	for i, b := range resumed {
@@ -122,8 +124,10 @@ func TestEvaluationKeepsOrderAndTheLastPartialBatch(t *testing.T) {
 func TestCropAndFlipAreExact(t *testing.T) {
 	const n, size, pad = 40, 6, 2
 	im := numbered(n, size)
-	bs := take(t, im, data.MemoryOptions{Batch: n, Seed: 3, Repeat: true, Standardize: data.Unscaled,
-		Augment: data.Augment{CropPad: pad, Flip: true}}, 0, 1)
+	bs := take(t, im, data.MemoryOptions{
+		Batch: n, Seed: 3, Repeat: true, Standardize: data.Unscaled,
+		Augment: data.Augment{CropPad: pad, Flip: true},
+	}, 0, 1)
 	seen := map[[3]int]bool{}
 	for i := range n {
 		got := bs[0].images[i*size*size*3 : (i+1)*size*size*3]
@@ -169,8 +173,10 @@ func matches(got []float32, i, size int, flip bool, dr, dc int) bool {
 
 func TestCutoutZeroesOneSquare(t *testing.T) {
 	const n, size, side = 50, 12, 4
-	bs := take(t, numbered(n, size), data.MemoryOptions{Batch: n, Seed: 3, Repeat: true, Standardize: data.Unscaled,
-		Augment: data.Augment{Cutout: side}}, 0, 1)
+	bs := take(t, numbered(n, size), data.MemoryOptions{
+		Batch: n, Seed: 3, Repeat: true, Standardize: data.Unscaled,
+		Augment: data.Augment{Cutout: side},
+	}, 0, 1)
 	full := 0
 	for i := range n {
 		rows, columns, zeros := map[int]bool{}, map[int]bool{}, 0

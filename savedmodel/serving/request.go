@@ -54,7 +54,7 @@ func parsePredict(body []byte) (predictRequest, error) {
 
 // tensors turns the body into the signature's inputs, checked against it.
 func (r predictRequest) tensors(sig *corepb.SignatureDef, maxPixels int64) (map[string]*tensorpb.TensorProto, error) {
-	texts := map[string][]byte{}
+	var texts map[string][]byte
 	var err error
 	if r.instances != nil {
 		texts, err = columns(r.instances, sig)
