@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -28,31 +27,16 @@ func (g Genotype) Hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// canonical sorts the blocks by an expression that says all a block computes,
-// down to the inputs, in topological order.
+// canonical sorts the blocks by depth and by an expression that says all a block
+// computes, down to the inputs. Blocks with equal expressions are told apart by
+// who reads them; those that nothing tells apart may stand in any order.
 func (c Cell) canonical(inputs int) Cell {
-	expr := c.expressions(inputs)
-	live := c.live(inputs)
-	var order []int // live blocks, each after those it reads
-	for i := range c.Blocks {
-		if live[inputs+i] {
-			order = append(order, i)
-		}
-	}
-	depth := c.depths(inputs)
-	sort.SliceStable(order, func(a, b int) bool {
-		i, j := order[a], order[b]
-		if depth[i] != depth[j] {
-			return depth[i] < depth[j]
-		}
-		return expr[inputs+i] < expr[inputs+j]
-	})
 	place := map[int]int{}
 	for i := range inputs {
 		place[i] = i
 	}
 	var out Cell
-	for at, i := range order {
+	for at, i := range c.order(inputs) {
 		place[inputs+i] = inputs + at
 		b := c.Blocks[i]
 		b.Left.From, b.Right.From = place[b.Left.From], place[b.Right.From]
@@ -69,6 +53,67 @@ func (c Cell) canonical(inputs int) Cell {
 	}
 	slices.Sort(out.Concat)
 	return out
+}
+
+// order lists the live blocks, each after those it reads. Where blocks tie, one
+// is set apart and the others' colours are refined again, so that a choice made
+// in one place carries over to all that hangs on it.
+func (c Cell) order(inputs int) []int {
+	expr, depth, live := c.expressions(inputs), c.depths(inputs), c.live(inputs)
+	var rest, order []int
+	for i := range c.Blocks {
+		if live[inputs+i] {
+			rest = append(rest, i)
+		}
+	}
+	colours := slices.Clone(expr)
+	c.refine(colours, inputs, live)
+	for len(rest) > 0 {
+		key := func(i int) string { return fmt.Sprintf("%04d%s%s", depth[i], expr[inputs+i], colours[inputs+i]) }
+		first, ties := 0, 0
+		for k, i := range rest {
+			switch d := strings.Compare(key(i), key(rest[first])); {
+			case d < 0:
+				first, ties = k, 0
+			case d == 0 && k != first:
+				ties++
+			}
+		}
+		i := rest[first]
+		order, rest = append(order, i), slices.Delete(rest, first, first+1)
+		if ties > 0 {
+			colours[inputs+i] = fmt.Sprintf("placed %d", len(order))
+			c.refine(colours, inputs, live)
+		}
+	}
+	return order
+}
+
+// refine splits the states' colours by those of what they read and of what reads
+// them, until that changes nothing more.
+func (c Cell) refine(colours []string, inputs int, live []bool) {
+	for range c.Blocks {
+		seen := make([][]string, len(colours))
+		for i, b := range c.Blocks {
+			if !live[inputs+i] {
+				continue
+			}
+			for _, br := range []Branch{b.Left, b.Right} {
+				seen[inputs+i] = append(seen[inputs+i], "reads "+string(br.Op)+colours[br.From])
+				seen[br.From] = append(seen[br.From], "read by "+string(br.Op)+colours[inputs+i])
+			}
+		}
+		for _, s := range c.Concat {
+			seen[s] = append(seen[s], "output")
+		}
+		next := slices.Clone(colours)
+		for i := inputs; i < len(colours); i++ {
+			slices.Sort(seen[i])
+			sum := sha256.Sum256([]byte(colours[i] + "|" + strings.Join(seen[i], ",")))
+			next[i] = hex.EncodeToString(sum[:])
+		}
+		copy(colours, next)
+	}
 }
 
 func less(a, b Branch) bool { return a.From < b.From || a.From == b.From && a.Op < b.Op }

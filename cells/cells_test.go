@@ -99,6 +99,27 @@ func TestIsomorphicGenotypesShareHashAndForm(t *testing.T) {
 	})
 }
 
+// With two operations many blocks are equal, and what tells them apart is far away.
+func TestIsomorphicCellsWithEqualBlocksShareHash(t *testing.T) {
+	s := cells.Space{Name: "small", Ops: []cells.Op{cells.Identity, cells.Max3x3}, Blocks: 7, Tied: true}
+	rapid.Check(t, func(t *rapid.T) {
+		var choices []int
+		for _, n := range s.Sizes() {
+			choices = append(choices, rapid.IntRange(0, n-1).Draw(t, "choice"))
+		}
+		g, err := s.Decode(choices)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := g
+		h.Normal = shuffled(t, g.Normal, 2)
+		h.Reduction = h.Normal
+		if g.Hash() != h.Hash() {
+			t.Fatalf("hashes differ:\n%s\n%s", g.Canonical(), h.Canonical())
+		}
+	})
+}
+
 // In a small space, genotypes share a hash only if they compute the same: each
 // is expanded into the expression of its outputs, without numbers.
 func TestDifferentFunctionsHaveDifferentHashes(t *testing.T) {
