@@ -142,7 +142,10 @@ func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im data.Images) (eva
 	var plan *model.Plan
 	var err error
 	if r.SavedModel == "" {
-		if plan, err = model.Build(r.Model); err != nil {
+		if r.Model == nil {
+			return evaluation{}, nil, nil, usage(fmt.Errorf("evaluate: a checkpoint needs its model"))
+		}
+		if plan, err = model.Build(*r.Model); err != nil {
 			return evaluation{}, nil, nil, usage(err)
 		}
 		if st, err = constants(plan, train.Checkpoint{Dir: r.Checkpoint}.Prefix(), r.Averages); err != nil {

@@ -74,10 +74,13 @@ func savedModelLogits(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Val
 }
 
 func networkLogits(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value, error) {
-	shape := images.Shape()
-	r.Model.Input = [3]int{int(shape[1]), int(shape[2]), int(shape[3])}
-	r.Model.AuxHead = false
-	plan, err := model.Build(r.Model)
+	if r.Model == nil {
+		return nil, usage(fmt.Errorf("predict: weights need their model"))
+	}
+	m, shape := *r.Model, images.Shape()
+	m.Input = [3]int{int(shape[1]), int(shape[2]), int(shape[3])}
+	m.AuxHead = false
+	plan, err := model.Build(m)
 	if err != nil {
 		return nil, usage(err)
 	}

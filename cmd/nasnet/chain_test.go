@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/libtf"
+	"github.com/nasnet-go/nasnet/internal/npy"
 	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
@@ -107,12 +109,42 @@ func TestTheChainSurvivesKills(t *testing.T) {
 	if got.Eval.Top1 != want.Eval.Top1 || got.Eval.Loss != want.Eval.Loss {
 		t.Errorf("the network differs: top-1 %g and %g, loss %g and %g", got.Eval.Top1, want.Eval.Top1, got.Eval.Loss, want.Eval.Loss)
 	}
+	t.Run("predict", func(t *testing.T) { predictsFiles(t, nasnet, straight) })
 	t.Run("python", func(t *testing.T) { pythonAgrees(t, straight) })
 }
 
-// pythonAgrees has TensorFlow's own loader compute the logits of 100 test
-// images from their PNG files.
-func pythonAgrees(t *testing.T, dir string) {
+// predictsFiles classifies the first test image from its PNG file: the best class
+// is that of the largest logit of the evaluation.
+func predictsFiles(t *testing.T, nasnet, dir string) {
+	pictures := t.TempDir()
+	writePNGs(t, pictures, 1)
+	file := filepath.Join(pictures, "00.png")
+	out, err := exec.Command(nasnet, "predict", "--json", "--saved-model", filepath.Join(dir, "export", "1"), file).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got api.PredictResult
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	logits, _, err := npy.Read(filepath.Join(dir, predictionsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	best := 0
+	for i, x := range logits[:10] {
+		if x > logits[best] {
+			best = i
+		}
+	}
+	if len(got.Files) != 1 || got.Files[0].Best[0].Index != best || got.Files[0].Best[0].Name == "" {
+		t.Errorf("predicted %+v, want class %d", got, best)
+	}
+}
+
+// writePNGs writes the first n test images as PNG files 00.png, 01.png, …
+func writePNGs(t *testing.T, dir string, n int) {
+	t.Helper()
 	cache, err := libtf.CacheDir(os.Getenv)
 	if err != nil {
 		t.Fatal(err)
@@ -126,20 +158,26 @@ func pythonAgrees(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	defer records.Close()
-	pictures := t.TempDir()
-	for i := range 100 {
+	for i := range n {
 		img, err := records.At(i)
 		if err != nil {
 			t.Fatal(err)
 		}
 		png, err := img.PNG()
 		if err == nil {
-			err = os.WriteFile(filepath.Join(pictures, string(rune('0'+i/10))+string(rune('0'+i%10))+".png"), png, 0o600)
+			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d.png", i)), png, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// pythonAgrees has TensorFlow's own loader compute the logits of 100 test
+// images from their PNG files.
+func pythonAgrees(t *testing.T, dir string) {
+	pictures := t.TempDir()
+	writePNGs(t, pictures, 100)
 	out := reftest.Python(t, `
 import sys, glob, numpy as np, tensorflow as tf
 m = tf.saved_model.load(sys.argv[1])

@@ -194,7 +194,7 @@ func (c *chain) eval(ctx context.Context, checkpoint string) (api.EvalResult, er
 	show, end := c.progress("evaluate", "images")
 	defer end()
 	err := call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: show, Request: api.EvalRequest{
-		Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: "test", Batch: int64(c.config.Eval.Batch),
+		Model: &c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: "test", Batch: int64(c.config.Eval.Batch),
 		Data: dataRequest(c.config, c.set, 0, 0), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
 	}}, &out)
 	return out, err

@@ -171,7 +171,7 @@ func (a *app) predictCommand() *cobra.Command {
 			if err != nil {
 				return usagef("%v", err)
 			}
-			r.Model = m
+			r.Model = &m
 		}
 		l, err := engine.NewLauncher(c.Context(), a.log())
 		if err != nil {

@@ -39,8 +39,8 @@ func (s summary) print(a *app) {
 	a.say("\nRetrained network: %d parameters, %d multiply-adds an image", s.Costs.Trainable, s.Costs.MACs)
 	a.say("  test top-1 %.2f %% (95%% interval %.2f to %.2f), top-5 %.2f %% on %d images",
 		100*s.Eval.Top1, 100*s.Eval.Top1CI95[0], 100*s.Eval.Top1CI95[1], 100*s.Eval.Top5, s.Eval.Images)
-	a.say("  SavedModel %s: logits within %.1g of the trainer's in a new process", s.Export.Dir, s.Export.Check.MaxAbsDiff)
-	a.say("  served: %d of %d test images right, logits within %.1g of the trainer's", s.Serve.Right, s.Serve.Images, s.Serve.MaxAbsDiff)
+	a.say("  SavedModel %s: logits differ from the trainer's by at most %.1g, in a new process", s.Export.Dir, s.Export.Check.MaxAbsDiff)
+	a.say("  served: %d of %d test images right, logits differ from the trainer's by at most %.1g", s.Serve.Right, s.Serve.Images, s.Serve.MaxAbsDiff)
 	a.say("\nEverything lies in %s (config.yaml, ledger.db, metrics.jsonl, checkpoints/, export/, summary.json)", s.Run)
 	a.say("Go on with\n  nasnet serve --model_name nasnet --model_base_path %s/export\n  nasnet search status --run %s", s.Run, s.Run)
 }

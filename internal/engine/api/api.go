@@ -126,15 +126,15 @@ type TrainResult struct {
 
 // EvalRequest asks for the accuracy of a checkpoint or a SavedModel.
 type EvalRequest struct {
-	Model       model.Model `json:"model"`                 // with Checkpoint
-	Checkpoint  string      `json:"checkpoint,omitempty"`  // its directory
-	SavedModel  string      `json:"saved_model,omitempty"` // or a SavedModel version's directory
-	Averages    bool        `json:"averages"`              // use moving averages where the checkpoint has them
-	Data        Data        `json:"data"`
-	Split       string      `json:"split"` // test | validation
-	Batch       int64       `json:"batch"`
-	Predictions string      `json:"predictions,omitempty"` // file for the logits, .npy float32 [N,classes]
-	Threads     Threads     `json:"threads"`
+	Model       *model.Model `json:"model,omitempty"`       // with Checkpoint
+	Checkpoint  string       `json:"checkpoint,omitempty"`  // its directory
+	SavedModel  string       `json:"saved_model,omitempty"` // or a SavedModel version's directory
+	Averages    bool         `json:"averages"`              // use moving averages where the checkpoint has them
+	Data        Data         `json:"data"`
+	Split       string       `json:"split"` // test | validation
+	Batch       int64        `json:"batch"`
+	Predictions string       `json:"predictions,omitempty"` // file for the logits, .npy float32 [N,classes]
+	Threads     Threads      `json:"threads"`
 }
 
 // EvalResult is a measurement. Intervals are Wilson's at 95 %.
@@ -186,14 +186,14 @@ type CheckExportResult struct {
 
 // PredictRequest asks for the logits of an array, or the classes of image files.
 type PredictRequest struct {
-	SavedModel string      `json:"saved_model,omitempty"`
-	Model      model.Model `json:"model"`
-	Weights    string      `json:"weights,omitempty"` // checkpoint directory or prefix
-	Input      string      `json:"input,omitempty"`   // .npy float32 [N,H,W,C]
-	Output     string      `json:"output,omitempty"`  // .npy for the logits
-	Files      []string    `json:"files,omitempty"`   // encoded images, with SavedModel
-	Top        int         `json:"top"`
-	Threads    Threads     `json:"threads"`
+	SavedModel string       `json:"saved_model,omitempty"`
+	Model      *model.Model `json:"model,omitempty"`   // with Weights
+	Weights    string       `json:"weights,omitempty"` // checkpoint directory or prefix
+	Input      string       `json:"input,omitempty"`   // .npy float32 [N,H,W,C]
+	Output     string       `json:"output,omitempty"`  // .npy for the logits
+	Files      []string     `json:"files,omitempty"`   // encoded images, with SavedModel
+	Top        int          `json:"top"`
+	Threads    Threads      `json:"threads"`
 }
 
 // PredictResult lists classes, best first, for each file.
