@@ -38,36 +38,44 @@ func evalInput(s *tfgraph.Scope, im data.Images, d api.Data, batch int64) *data.
 	return data.NewMemory(s, "eval_input", im, data.MemoryOptions{Batch: batch, Standardize: data.Standardize(d.Standardize), Threads: 1})
 }
 
-// measure runs an evaluation to its end. each, if given, sees every batch.
+// measure runs an evaluation to its end, the network being part of the
+// session's graph. each, if given, sees every batch.
 func measure(ctx context.Context, sess *tfgraph.Session, e evaluation, each func(logits []float32)) (eval.Result, error) {
-	var tally eval.Tally
+	logits := func(v *tfgraph.Value) ([]float32, error) { return tfgraph.Data[float32](v) }
+	return tally(ctx, sess, e, e.logits, logits, each)
+}
+
+// tally counts all batches of an evaluation. logits makes them of what fetch
+// computes.
+func tally(ctx context.Context, sess *tfgraph.Session, e evaluation, fetch tfgraph.Tensor, logits func(*tfgraph.Value) ([]float32, error), each func([]float32)) (eval.Result, error) {
+	var t eval.Tally
 	if err := e.input.Start(sess, 0); err != nil {
 		return eval.Result{}, err
 	}
-	for tally.Result().Images < e.n {
+	for t.Result().Images < e.n {
 		if err := ctx.Err(); err != nil {
 			return eval.Result{}, err
 		}
-		out, err := sess.Run(nil, []tfgraph.Tensor{e.logits, e.input.Labels})
+		out, err := sess.Run(nil, []tfgraph.Tensor{fetch, e.input.Labels})
 		if err != nil {
-			return eval.Result{}, fmt.Errorf("evaluate: after %d images: %w", tally.Result().Images, err)
+			return eval.Result{}, fmt.Errorf("evaluate: after %d images: %w", t.Result().Images, err)
 		}
-		logits, err := tfgraph.Data[float32](out[0])
+		values, err := logits(out[0])
 		if err != nil {
 			return eval.Result{}, err
 		}
 		classes, err := tfgraph.Data[int64](out[1])
+		if err == nil {
+			err = t.Add(values, classes)
+		}
 		if err != nil {
 			return eval.Result{}, err
 		}
-		if err := tally.Add(logits, classes); err != nil {
-			return eval.Result{}, err
-		}
 		if each != nil {
-			each(logits)
+			each(values)
 		}
 	}
-	return tally.Result(), nil
+	return t.Result(), nil
 }
 
 // constants reads a checkpoint's weights for a network that only runs forward,
@@ -172,43 +180,13 @@ func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im data.Images) (eva
 		return evaluation{}, nil, nil, err
 	}
 	run := func(ctx context.Context, e evaluation, each func([]float32)) (eval.Result, error) {
-		return measureSavedModel(ctx, sess, m, e, each)
+		logits := func(images *tfgraph.Value) ([]float32, error) { return savedLogits(m, images) }
+		return tally(ctx, sess, e, e.input.Images, logits, each)
 	}
 	return e, run, func() { sess.Close(); m.Close() }, nil
 }
 
-// measureSavedModel feeds prepared images to a model's default signature.
-func measureSavedModel(ctx context.Context, sess *tfgraph.Session, m *savedmodel.Model, e evaluation, each func([]float32)) (eval.Result, error) {
-	var tally eval.Tally
-	if err := e.input.Start(sess, 0); err != nil {
-		return eval.Result{}, err
-	}
-	for tally.Result().Images < e.n {
-		if err := ctx.Err(); err != nil {
-			return eval.Result{}, err
-		}
-		batch, err := sess.Run(nil, []tfgraph.Tensor{e.input.Images, e.input.Labels})
-		if err != nil {
-			return eval.Result{}, err
-		}
-		logits, err := savedLogits(m, batch[0])
-		if err != nil {
-			return eval.Result{}, err
-		}
-		classes, err := tfgraph.Data[int64](batch[1])
-		if err != nil {
-			return eval.Result{}, err
-		}
-		if err := tally.Add(logits, classes); err != nil {
-			return eval.Result{}, err
-		}
-		if each != nil {
-			each(logits)
-		}
-	}
-	return tally.Result(), nil
-}
-
+// savedLogits runs a model's default signature on prepared images.
 func savedLogits(m *savedmodel.Model, images *tfgraph.Value) ([]float32, error) {
 	_, out, err := m.Run(defaultSignature, map[string]*tfgraph.Value{imagesInput: images}, []string{logitsOutput})
 	if err != nil {
