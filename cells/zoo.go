@@ -2,6 +2,9 @@ package cells
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -48,6 +51,27 @@ func Names() []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// Load returns a built-in genotype, or reads a genotype file; a relative path is
+// below dir.
+func Load(name, dir string) (Genotype, error) {
+	if slices.Contains(Names(), name) {
+		return Lookup(name)
+	}
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, name)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Genotype{}, fmt.Errorf("there is neither a built-in cell nor a readable file %q; built in are %s", path, strings.Join(Names(), ", "))
+	}
+	g, err := Parse(text)
+	if err != nil {
+		return Genotype{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return g, nil
 }
 
 // Lookup returns a built-in genotype.

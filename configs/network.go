@@ -22,7 +22,7 @@ func (m Model) Network() (model.Model, error) {
 		return model.Model{}, err
 	}
 	if m.Cell != "" {
-		if net.Cell, err = LoadCell(m.Cell); err != nil {
+		if net.Cell, err = cells.Load(m.Cell, ""); err != nil {
 			return model.Model{}, err
 		}
 	}
@@ -68,22 +68,6 @@ func replace[T comparable](to *T, stated T) {
 	if stated != zero {
 		*to = stated
 	}
-}
-
-// LoadCell returns a built-in genotype or reads a genotype file.
-func LoadCell(name string) (cells.Genotype, error) {
-	if slices.Contains(cells.Names(), name) {
-		return cells.Lookup(name)
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return cells.Genotype{}, fmt.Errorf("there is neither a built-in cell nor a readable file %q; built in are %s", name, strings.Join(cells.Names(), ", "))
-	}
-	g, err := cells.Parse(text)
-	if err != nil {
-		return cells.Genotype{}, fmt.Errorf("%s: %w", name, err)
-	}
-	return g, nil
 }
 
 // Cells is the search space that the section describes.

@@ -88,14 +88,11 @@ func GreaterEqual(s *Scope, a, b Tensor) Tensor {
 	return s.One("GreaterEqual", nil, a, b)
 }
 func LogicalAnd(s *Scope, a, b Tensor) Tensor { return s.One("LogicalAnd", nil, a, b) }
-func LogicalNot(s *Scope, a Tensor) Tensor    { return s.One("LogicalNot", nil, a) }
 func Square(s *Scope, a Tensor) Tensor        { return s.One("Square", nil, a) }
 func Sqrt(s *Scope, a Tensor) Tensor          { return s.One("Sqrt", nil, a) }
 func Rsqrt(s *Scope, a Tensor) Tensor         { return s.One("Rsqrt", nil, a) }
 func Exp(s *Scope, a Tensor) Tensor           { return s.One("Exp", nil, a) }
-func Neg(s *Scope, a Tensor) Tensor           { return s.One("Neg", nil, a) }
 func Floor(s *Scope, a Tensor) Tensor         { return s.One("Floor", nil, a) }
-func IsFinite(s *Scope, a Tensor) Tensor      { return s.One("IsFinite", nil, a) }
 
 // Scale is x times a constant.
 func Scale(s *Scope, x Tensor, k float32) Tensor { return Mul(s, x, Scalarc(s, k)) }
@@ -187,12 +184,6 @@ func MeanKeep(s *Scope, x Tensor, axes ...int32) Tensor { return reduce(s, "Mean
 
 // ReduceSum adds over axes; without axes over all of them.
 func ReduceSum(s *Scope, x Tensor, axes ...int32) Tensor { return reduce(s, "Sum", x, false, axes) }
-
-// ReduceMax takes the largest over axes; without axes over all of them.
-func ReduceMax(s *Scope, x Tensor, axes ...int32) Tensor { return reduce(s, "Max", x, false, axes) }
-
-// ReduceAll is true where all along axes are; without axes over all of them.
-func ReduceAll(s *Scope, x Tensor, axes ...int32) Tensor { return reduce(s, "All", x, false, axes) }
 
 func reduce(s *Scope, op string, x Tensor, keep bool, axes []int32) Tensor {
 	if len(axes) == 0 {

@@ -2,9 +2,7 @@ package tfgraph
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"unsafe"
 
 	tf "github.com/wamuir/graft/tensorflow"
@@ -107,35 +105,4 @@ func elements(shape []int64) int64 {
 		n *= d
 	}
 	return n
-}
-
-// HalfToFloat converts IEEE half precision bits to float32.
-func HalfToFloat(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
-	switch {
-	case exp == 31:
-		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
-	case exp == 0:
-		f := float32(frac) / (1 << 24)
-		return math.Float32frombits(math.Float32bits(f) | sign)
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
-}
-
-// RawBytes returns a copy of v's memory, little-endian.
-func RawBytes(v *Value) ([]byte, error) {
-	var b bytes.Buffer
-	if _, err := v.WriteContentsTo(&b); err != nil {
-		return nil, fmt.Errorf("tfgraph: read value: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
-// Float32Bytes writes floats little-endian, as values and .npy files hold them.
-func Float32Bytes(f []float32) []byte {
-	b := make([]byte, 0, 4*len(f))
-	for _, x := range f {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return b
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -38,7 +37,7 @@ func Load(path string) (Model, error) {
 	if err != nil {
 		return Model{}, fmt.Errorf("model: %s: %w", path, err)
 	}
-	if m.Cell, err = loadCell(cell, filepath.Dir(path)); err != nil {
+	if m.Cell, err = cells.Load(cell, filepath.Dir(path)); err != nil {
 		return Model{}, fmt.Errorf("model: %s: cell: %w", path, err)
 	}
 	m.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
@@ -69,19 +68,4 @@ func parse(text []byte) (Model, string, error) {
 		return Model{}, "", err
 	}
 	return file.Model, file.Cell, nil
-}
-
-func loadCell(name, dir string) (cells.Genotype, error) {
-	if slices.Contains(cells.Names(), name) {
-		return cells.Lookup(name)
-	}
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, name)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return cells.Genotype{}, fmt.Errorf("there is neither a built-in cell nor a readable file %q; built in are %s", path, strings.Join(cells.Names(), ", "))
-	}
-	return cells.Parse(text)
 }

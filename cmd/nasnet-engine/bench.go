@@ -35,7 +35,7 @@ func firstStep(ctx context.Context, r api.FirstStepRequest, _ emitter) (api.Firs
 	if err != nil {
 		return api.FirstStepResult{}, err
 	}
-	result := api.FirstStepResult{BuildSeconds: built, FirstStepSeconds: done.FirstSeconds, Params: trainable(plan), PeakMemoryBytes: peakMemory()}
+	result := api.FirstStepResult{BuildSeconds: built, FirstStepSeconds: done.FirstSeconds, Params: plan.Costs().Trainable, PeakMemoryBytes: peakMemory()}
 	if r.Steps > 0 {
 		result.ImagesPerSecond = float64(r.Steps*o.Batch) / (done.Seconds - done.FirstSeconds)
 	}

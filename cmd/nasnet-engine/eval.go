@@ -7,6 +7,7 @@ import (
 
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/cells/network"
+	"github.com/nasnet-go/nasnet/internal/bundle"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/npy"
 	"github.com/nasnet-go/nasnet/pipeline/data"
@@ -17,10 +18,12 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph/optim"
 )
 
-// evaluation is a pass over images: their pipeline and what computes logits.
+// evaluation is a pass over images: their pipeline, what is fetched of its
+// graph, and how logits are made of that.
 type evaluation struct {
 	input  *data.Memory
-	logits tfgraph.Tensor
+	fetch  tfgraph.Tensor
+	logits func(fetched *tfgraph.Value) ([]float32, error)
 	n      int64
 }
 
@@ -28,7 +31,7 @@ type evaluation struct {
 func newEvaluation(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, im data.Images, d api.Data, batch int64) evaluation {
 	m := evalInput(s, im, d, batch)
 	out := network.Build(s.Sub("eval"), st, plan, m.Images, network.Options{})
-	return evaluation{m, out.Logits, im.Len()}
+	return evaluation{input: m, fetch: out.Logits, logits: tfgraph.Data[float32], n: im.Len()}
 }
 
 func evalInput(s *tfgraph.Scope, im data.Images, d api.Data, batch int64) *data.Memory {
@@ -38,16 +41,8 @@ func evalInput(s *tfgraph.Scope, im data.Images, d api.Data, batch int64) *data.
 	return data.NewMemory(s, "eval_input", im, data.MemoryOptions{Batch: batch, Standardize: data.Standardize(d.Standardize), Threads: 1})
 }
 
-// measure runs an evaluation to its end, the network being part of the
-// session's graph. each, if given, sees every batch.
+// measure runs an evaluation to its end. each, if given, sees every batch.
 func measure(ctx context.Context, sess *tfgraph.Session, e evaluation, each func(logits []float32)) (eval.Result, error) {
-	logits := func(v *tfgraph.Value) ([]float32, error) { return tfgraph.Data[float32](v) }
-	return tally(ctx, sess, e, e.logits, logits, each)
-}
-
-// tally counts all batches of an evaluation. logits makes them of what fetch
-// computes.
-func tally(ctx context.Context, sess *tfgraph.Session, e evaluation, fetch tfgraph.Tensor, logits func(*tfgraph.Value) ([]float32, error), each func([]float32)) (eval.Result, error) {
 	var t eval.Tally
 	if err := e.input.Start(sess, 0); err != nil {
 		return eval.Result{}, err
@@ -56,11 +51,11 @@ func tally(ctx context.Context, sess *tfgraph.Session, e evaluation, fetch tfgra
 		if err := ctx.Err(); err != nil {
 			return eval.Result{}, err
 		}
-		out, err := sess.Run(nil, []tfgraph.Tensor{fetch, e.input.Labels})
+		out, err := sess.Run(nil, []tfgraph.Tensor{e.fetch, e.input.Labels})
 		if err != nil {
 			return eval.Result{}, fmt.Errorf("evaluate: after %d images: %w", t.Result().Images, err)
 		}
-		values, err := logits(out[0])
+		values, err := e.logits(out[0])
 		if err != nil {
 			return eval.Result{}, err
 		}
@@ -82,7 +77,11 @@ func tally(ctx context.Context, sess *tfgraph.Session, e evaluation, fetch tfgra
 // as a store of constants. Moving averages take the place of the weights if
 // asked for.
 func constants(plan *model.Plan, prefix string, averages bool) (*tfgraph.Store, error) {
-	var names, keys []string
+	b, err := bundle.Open(prefix)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]*tfgraph.Value{}
 	for _, l := range plan.Layers {
 		if l.Aux {
 			continue
@@ -92,18 +91,22 @@ func constants(plan *model.Plan, prefix string, averages bool) (*tfgraph.Store, 
 			if averages {
 				key += optim.AverageSuffix
 			}
-			names, keys = append(names, v.Name), append(keys, key)
+			if values[v.Name], err = floatValue(b, key); err != nil {
+				return nil, err
+			}
 		}
 	}
-	read, err := tfgraph.ReadCheckpoint(prefix, keys)
+	return tfgraph.NewConstants(values), nil
+}
+
+// floatValue reads a tensor of a checkpoint, its checksum checked.
+func floatValue(b *bundle.Bundle, key string) (*tfgraph.Value, error) {
+	data, err := b.Float32(key)
 	if err != nil {
 		return nil, err
 	}
-	values := make(map[string]*tfgraph.Value, len(names))
-	for i, name := range names {
-		values[name] = read[keys[i]]
-	}
-	return tfgraph.NewConstants(values), nil
+	e, _ := b.Lookup(key)
+	return tfgraph.NewValue(data, e.Shape...)
 }
 
 // evaluate measures a checkpoint or a SavedModel on a split.
@@ -113,15 +116,20 @@ func evaluate(ctx context.Context, r api.EvalRequest, emit emitter) (api.EvalRes
 		return api.EvalResult{}, err
 	}
 	g := tfgraph.New()
-	e, run, closer, err := prepareEvaluation(g, r, im)
+	e, closeModel, err := prepareEvaluation(g, r, im)
 	if err != nil {
 		return api.EvalResult{}, err
 	}
-	defer closer()
+	defer closeModel()
+	sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
+	if err != nil {
+		return api.EvalResult{}, err
+	}
+	defer sess.Close()
 	var all []float32
 	done := int64(0)
 	begin := time.Now()
-	result, err := run(ctx, e, func(logits []float32) {
+	result, err := measure(ctx, sess, e, func(logits []float32) {
 		done = min(im.Len(), done+max(1, r.Batch))
 		emit(progress("evaluate", done, im.Len(), "images"))
 		if r.Predictions != "" {
@@ -142,48 +150,30 @@ func evaluate(ctx context.Context, r api.EvalRequest, emit emitter) (api.EvalRes
 	}, nil
 }
 
-type measureFunc func(ctx context.Context, e evaluation, each func([]float32)) (eval.Result, error)
-
-// prepareEvaluation opens what the request names, ready to be measured.
-func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im data.Images) (evaluation, measureFunc, func(), error) {
-	var st *tfgraph.Store
-	var plan *model.Plan
-	var err error
-	if r.SavedModel == "" {
-		if r.Model == nil {
-			return evaluation{}, nil, nil, usage(fmt.Errorf("evaluate: a checkpoint needs its model"))
-		}
-		if plan, err = model.Build(*r.Model); err != nil {
-			return evaluation{}, nil, nil, usage(err)
-		}
-		if st, err = constants(plan, train.Checkpoint{Dir: r.Checkpoint}.Prefix(), r.Averages); err != nil {
-			return evaluation{}, nil, nil, err
-		}
-		e := newEvaluation(g.Root(), st, plan, im, r.Data, r.Batch)
-		sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
+// prepareEvaluation adds what the request names to the graph. The function it
+// returns frees a loaded model.
+func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im data.Images) (evaluation, func(), error) {
+	if r.SavedModel != "" {
+		m, err := savedmodel.Load(r.SavedModel, sessionOptions(r.Threads))
 		if err != nil {
-			return evaluation{}, nil, nil, err
+			return evaluation{}, nil, err
 		}
-		run := func(ctx context.Context, e evaluation, each func([]float32)) (eval.Result, error) {
-			return measure(ctx, sess, e, each)
-		}
-		return e, run, func() { sess.Close() }, nil
-	}
-	m, err := savedmodel.Load(r.SavedModel, sessionOptions(r.Threads))
-	if err != nil {
-		return evaluation{}, nil, nil, err
-	}
-	e := evaluation{input: evalInput(g.Root(), im, r.Data, r.Batch), n: im.Len()}
-	sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
-	if err != nil {
-		m.Close()
-		return evaluation{}, nil, nil, err
-	}
-	run := func(ctx context.Context, e evaluation, each func([]float32)) (eval.Result, error) {
+		input := evalInput(g.Root(), im, r.Data, r.Batch)
 		logits := func(images *tfgraph.Value) ([]float32, error) { return savedLogits(m, images) }
-		return tally(ctx, sess, e, e.input.Images, logits, each)
+		return evaluation{input: input, fetch: input.Images, logits: logits, n: im.Len()}, func() { m.Close() }, nil
 	}
-	return e, run, func() { sess.Close(); m.Close() }, nil
+	if r.Model == nil {
+		return evaluation{}, nil, usage(fmt.Errorf("evaluate: a checkpoint needs its model"))
+	}
+	plan, err := model.Build(*r.Model)
+	if err != nil {
+		return evaluation{}, nil, usage(err)
+	}
+	st, err := constants(plan, train.Checkpoint{Dir: r.Checkpoint}.Prefix(), r.Averages)
+	if err != nil {
+		return evaluation{}, nil, err
+	}
+	return newEvaluation(g.Root(), st, plan, im, r.Data, r.Batch), func() {}, nil
 }
 
 // savedLogits runs a model's default signature on prepared images.

@@ -116,16 +116,3 @@ func trainingSource(im data.Images, d api.Data, batch, seed int64) func(s *tfgra
 		return train.Source{Images: m.Images, Labels: m.Labels, Start: m.Start}
 	}
 }
-
-// trainable counts the weights without the auxiliary head's.
-func trainable(plan *model.Plan) int64 {
-	n := int64(0)
-	for _, l := range plan.Layers {
-		for _, v := range l.Variables {
-			if v.Trainable && !l.Aux {
-				n += v.Size()
-			}
-		}
-	}
-	return n
-}

@@ -50,3 +50,21 @@ func TestUnknownNamesAreRefused(t *testing.T) {
 		t.Error("an unknown schedule was taken")
 	}
 }
+
+func TestImagesOfAnotherSizeAreRefused(t *testing.T) {
+	m, err := model.Preset("nasnet-a-cifar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := trainingPlan(m, api.Training{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fits(plan, blankImages(m, 1)); err != nil {
+		t.Error(err)
+	}
+	m.Input = [3]int{64, 64, 3}
+	if err := fits(plan, blankImages(m, 1)); err == nil {
+		t.Error("images of 64x64 were taken for a network of 32x32")
+	}
+}

@@ -38,6 +38,9 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 		return api.TrialResult{}, err
 	}
 	o, err := trainOptions(plan, r.Train, images.Len(), r.Seed, r.Threads)
+	if err == nil {
+		err = fits(plan, images)
+	}
 	if err != nil {
 		return api.TrialResult{}, usage(err)
 	}
@@ -56,9 +59,18 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 		return api.TrialResult{}, err
 	}
 	return api.TrialResult{
-		Accuracy: measured.Top1, Loss: done.Loss, Steps: done.Steps, Seconds: done.Seconds, Params: trainable(plan),
+		Accuracy: measured.Top1, Loss: done.Loss, Steps: done.Steps, Seconds: done.Seconds, Params: plan.Costs().Trainable,
 		ImagesPerSecond: float64(done.Steps*o.Batch) / done.Seconds,
 	}, nil
+}
+
+// fits refuses images of another size than the network's input.
+func fits(plan *model.Plan, im data.Images) error {
+	in := plan.Model.Input
+	if want := [3]int64{int64(in[0]), int64(in[1]), int64(in[2])}; im.Size != want {
+		return fmt.Errorf("the model's input is %v, the images are %v; set model.input to the images' size", want, im.Size)
+	}
+	return nil
 }
 
 // interrupted marks the loop's interruption for the protocol.
@@ -83,6 +95,9 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 		return api.TrainResult{}, err
 	}
 	o, err := trainOptions(plan, r.Train, images.Len(), r.Seed, r.Threads)
+	if err == nil {
+		err = fits(plan, images)
+	}
 	if err != nil {
 		return api.TrainResult{}, usage(err)
 	}
@@ -100,7 +115,7 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 	}
 	return api.TrainResult{
 		Steps: done.Steps, Epochs: done.Epochs, Loss: done.Loss, Checkpoint: done.Checkpoint,
-		ResumedAt: done.ResumedAt, Seconds: done.Seconds, Params: trainable(plan),
+		ResumedAt: done.ResumedAt, Seconds: done.Seconds, Params: plan.Costs().Trainable,
 	}, nil
 }
 

@@ -93,9 +93,18 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// load reads the configuration that the flags name.
+// load reads the configuration that the flags name, and refuses what it asks for
+// that commands cannot do yet: nothing is ignored.
 func (a *app) load() (configs.Config, error) {
-	return configs.Load(configs.Source{Config: a.config, Set: a.set, Env: os.Environ()})
+	c, err := configs.Load(configs.Source{Config: a.config, Set: a.set, Env: os.Environ()})
+	switch {
+	case err != nil:
+	case c.Data.Set != "cifar10":
+		err = usagef("data.set is %s; commands train and measure on cifar10 alone so far", c.Data.Set)
+	case !c.Export.Optimize:
+		err = usagef("export.optimize is false; a SavedModel with variables cannot be exported so far, weights become constants")
+	}
+	return c, err
 }
 
 // directory is the run's: --run, or runs/ and the configuration's name.

@@ -42,6 +42,8 @@ func TestWrongUsageIsNamedAndExitsWithTwo(t *testing.T) {
 		{[]string{"predict", "a.jpg"}, "--saved-model"},
 		{[]string{"serve"}, "--model_base_path"},
 		{[]string{"eval"}, "--run"},
+		{[]string{"train", "--config", "imagenet-mobile", "--run", t.TempDir()}, "data.set"},
+		{[]string{"run", "--config", "quickstart", "--set", "export.optimize=false", "--run", t.TempDir()}, "export.optimize"},
 	} {
 		if code, _, errs := nasnet(c.args...); code != exitUsage || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: exit code %d, %q", c.args, code, errs)

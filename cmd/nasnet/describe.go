@@ -1,11 +1,10 @@
 package main
 
 import (
-	"slices"
-
 	"github.com/spf13/cobra"
 
 	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/internal/doctor"
 	"github.com/nasnet-go/nasnet/internal/libtf"
 )
@@ -47,11 +46,7 @@ type endPoint struct {
 }
 
 func describe(name string) (description, error) {
-	load := model.Load
-	if slices.Contains(model.Presets(), name) {
-		load = model.Preset
-	}
-	m, err := load(name)
+	m, err := configs.Model{Name: name}.Network()
 	if err != nil {
 		return description{}, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/nasnet-go/nasnet/cells"
 	"github.com/nasnet-go/nasnet/cells/draw"
-	"github.com/nasnet-go/nasnet/configs"
 )
 
 // drawings are the forms a cell is drawn in.
@@ -24,7 +23,7 @@ func (a *app) drawCommand() *cobra.Command {
 	c.Flags().StringVar(&format, "format", "text", "text | dot | svg")
 	c.Flags().StringVar(&output, "output", "", "file to write to instead of standard output")
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		g, err := configs.LoadCell(args[0])
+		g, err := cells.Load(args[0], "")
 		if err != nil {
 			return usagef("%v", err)
 		}

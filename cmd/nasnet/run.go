@@ -215,7 +215,7 @@ func (c *chain) export(ctx context.Context, checkpoint string) (exported, error)
 		out.Dir = dir
 	} else if err := call(ctx, c.launcher, engine.Job{Command: api.Export, Request: api.ExportRequest{
 		Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Dir: c.dir.Join("export"), Version: 1,
-		Classes: slices.Clone(c.set.Classes), Standardize: c.config.Data.Augment.Standardize, Optimize: c.config.Export.Optimize,
+		Classes: slices.Clone(c.set.Classes), Standardize: c.config.Data.Augment.Standardize,
 	}}, &out.ExportResult); err != nil {
 		return out, err
 	}

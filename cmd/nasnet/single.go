@@ -29,10 +29,10 @@ func (a *app) single(c *cobra.Command) (*chain, error) {
 		return nil, err
 	}
 	s := &chain{app: a, config: config, dir: dir}
-	if s.launcher, err = engine.NewLauncher(c.Context(), a.log()); err != nil {
+	if s.set, err = a.cifar(c.Context(), config.Data); err != nil {
 		return nil, err
 	}
-	if s.set, err = a.cifar(c.Context(), config.Data); err != nil {
+	if s.launcher, err = engine.NewLauncher(c.Context(), a.log()); err != nil {
 		return nil, err
 	}
 	s.model, err = config.Model.Network()

@@ -157,7 +157,6 @@ type ExportRequest struct {
 	Version     int64       `json:"version"`
 	Classes     []string    `json:"classes"`
 	Standardize string      `json:"standardize"`
-	Optimize    bool        `json:"optimize"` // weights as constants
 	Manifest    []byte      `json:"manifest,omitempty"`
 }
 
