@@ -52,6 +52,9 @@ func (c Cell) canonical(inputs int) Cell {
 		out.Concat = append(out.Concat, place[s])
 	}
 	slices.Sort(out.Concat)
+	for _, s := range c.Outputs { // their order says where they go
+		out.Outputs = append(out.Outputs, place[s])
+	}
 	return out
 }
 
@@ -103,8 +106,11 @@ func (c Cell) refine(colours []string, inputs int, live []bool) {
 				seen[br.From] = append(seen[br.From], "read by "+string(br.Op)+colours[inputs+i])
 			}
 		}
-		for _, s := range c.Concat {
-			seen[s] = append(seen[s], "output")
+		for i, s := range c.leaving() {
+			if len(c.Outputs) == 0 {
+				i = 0 // the order of a concat is the order of channels only
+			}
+			seen[s] = append(seen[s], fmt.Sprintf("output %d", i))
 		}
 		next := slices.Clone(colours)
 		for i := inputs; i < len(colours); i++ {
@@ -144,7 +150,7 @@ func (c Cell) expressions(inputs int) []string {
 // live marks the states from which an output is reached.
 func (c Cell) live(inputs int) []bool {
 	live := make([]bool, inputs+len(c.Blocks))
-	for _, s := range c.Concat {
+	for _, s := range c.leaving() {
 		live[s] = true
 	}
 	for i := len(c.Blocks) - 1; i >= 0; i-- {

@@ -1,5 +1,7 @@
 package cells
 
+import "slices"
+
 // Op names one operation of a block.
 type Op string
 
@@ -23,6 +25,21 @@ const (
 // NASNetOps are the operations of the paper's space, in its order.
 func NASNetOps() []Op {
 	return []Op{Identity, Conv1x3_3x1, Conv1x7_7x1, Dil3x3, Avg3x3, Max3x3, Max5x5, Max7x7, Conv1x1, Conv3x3, Sep3x3, Sep5x5, Sep7x7}
+}
+
+// Operations of other published cells.
+const (
+	Max2x2          Op = "max2x2"                 // AmoebaNet
+	Conv3x3Narrow   Op = "conv3x3_bottleneck"     // AmoebaNet: 1x1 to a quarter of the filters, 3x3, 1x1 back
+	Conv1x7Narrow   Op = "conv1x7_7x1_bottleneck" // AmoebaNet: the same around 1x7, then 7x1
+	Skip            Op = "skip"                   // DARTS: identity; a factorised reduction where it strides
+	DilSeparable3x3 Op = "dilsep3x3"              // DARTS: depthwise-separable with dilation 2, once
+	DilSeparable5x5 Op = "dilsep5x5"
+)
+
+// Ops are all operations that a genotype may name.
+func Ops() []Op {
+	return append(NASNetOps(), Max2x2, Conv3x3Narrow, Conv1x7Narrow, Skip, DilSeparable3x3, DilSeparable5x5)
 }
 
 // Combine names how a block joins its two branches.
@@ -49,10 +66,25 @@ type Block struct {
 	Combine     Combine
 }
 
-// Cell is a list of blocks and the states that are concatenated to its output.
+// Cell is a list of blocks and what leaves it: the states in Concat as one
+// output, or, as in NASNet-B, the states in Outputs one by one, the first to the
+// next cell, the second to the one after it, and so on.
 type Cell struct {
-	Blocks []Block
-	Concat []int
+	Blocks  []Block
+	Concat  []int
+	Outputs []int // instead of Concat: one for each input of the genotype
+}
+
+// leaving are the states that leave the cell, in either way.
+func (c Cell) leaving() []int {
+	if len(c.Outputs) > 0 {
+		return c.Outputs
+	}
+	return c.Concat
+}
+
+func (c Cell) clone() Cell {
+	return Cell{slices.Clone(c.Blocks), slices.Clone(c.Concat), slices.Clone(c.Outputs)}
 }
 
 // Genotype is the architecture that a search finds: a normal cell and the cell
@@ -65,6 +97,11 @@ type Genotype struct {
 	// Reduction is used with stride 2 on the cell's inputs. A one-cell
 	// genotype has it equal to Normal.
 	Reduction Cell
+}
+
+func (g Genotype) clone() Genotype {
+	g.Normal, g.Reduction = g.Normal.clone(), g.Reduction.clone()
+	return g
 }
 
 // States returns how many inputs a cell receives, 2 unless said otherwise.

@@ -24,8 +24,9 @@ type genotypeText struct {
 }
 
 type cellText struct {
-	Blocks []blockText `yaml:"blocks"`
-	Concat []int       `yaml:"concat,flow"`
+	Blocks  []blockText `yaml:"blocks"`
+	Concat  []int       `yaml:"concat,flow,omitempty"`
+	Outputs []int       `yaml:"outputs,flow,omitempty"`
 }
 
 type blockText struct {
@@ -85,12 +86,12 @@ func (c cellText) cell() Cell {
 		}
 		out.Blocks = append(out.Blocks, Block{Left: b.Left.Branch, Right: b.Right.Branch, Combine: combine})
 	}
-	out.Concat = c.Concat
+	out.Concat, out.Outputs = c.Concat, c.Outputs
 	return out
 }
 
 func textOf(c Cell) *cellText {
-	t := &cellText{Concat: c.Concat}
+	t := &cellText{Concat: c.Concat, Outputs: c.Outputs}
 	for _, b := range c.Blocks {
 		bt := blockText{Left: branchText{b.Left}, Right: branchText{b.Right}}
 		if b.Combine != Add {

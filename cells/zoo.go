@@ -1,84 +1,100 @@
 package cells
 
 import (
+	"embed"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
+	"sync"
 )
+
+// zooFiles are the published cells, a genotype file each. NASNet-B and -C are
+// not among them: their block lists were published as figures only (reference
+// nasnet.md section 2).
+//
+//go:embed zoo/*.yaml
+var zooFiles embed.FS
+
+// zooOf reads a built-in file once.
+var zooOf = sync.OnceValues(func() (map[string]Genotype, error) {
+	files, err := zooFiles.ReadDir("zoo")
+	if err != nil {
+		return nil, err
+	}
+	zoo := make(map[string]Genotype, len(files))
+	for _, f := range files {
+		text, err := zooFiles.ReadFile("zoo/" + f.Name())
+		if err != nil {
+			return nil, err
+		}
+		g, err := Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("built-in cell %s: %w", f.Name(), err)
+		}
+		zoo[strings.TrimSuffix(f.Name(), ".yaml")] = g
+	}
+	return zoo, nil
+})
 
 // NASNetA is the cell pair of the paper's figure 4 as slim released it,
 // concatenation flags included (slim nasnet_utils.py).
 func NASNetA() Genotype {
-	return Genotype{
-		Name:   "nasnet-a",
-		Source: "arXiv 1707.07012; tensorflow/models research/slim/nets/nasnet/nasnet_utils.py",
-		Normal: Cell{
-			Blocks: []Block{
-				{Left: Branch{0, Sep5x5}, Right: Branch{1, Sep3x3}, Combine: Add},
-				{Left: Branch{1, Sep5x5}, Right: Branch{1, Sep3x3}, Combine: Add},
-				{Left: Branch{0, Avg3x3}, Right: Branch{1, Identity}, Combine: Add},
-				{Left: Branch{1, Avg3x3}, Right: Branch{1, Avg3x3}, Combine: Add},
-				{Left: Branch{0, Sep3x3}, Right: Branch{0, Identity}, Combine: Add},
-			},
-			Concat: []int{1, 2, 3, 4, 5, 6},
-		},
-		Reduction: Cell{
-			Blocks: []Block{
-				{Left: Branch{0, Sep5x5}, Right: Branch{1, Sep7x7}, Combine: Add},
-				{Left: Branch{0, Max3x3}, Right: Branch{1, Sep7x7}, Combine: Add},
-				{Left: Branch{0, Avg3x3}, Right: Branch{1, Sep5x5}, Combine: Add},
-				{Left: Branch{3, Identity}, Right: Branch{2, Avg3x3}, Combine: Add},
-				{Left: Branch{2, Sep3x3}, Right: Branch{0, Max3x3}, Combine: Add},
-			},
-			Concat: []int{3, 4, 5, 6},
-		},
+	g, err := Lookup("nasnet-a")
+	if err != nil {
+		panic(err) // a file of this package, which its tests read
 	}
-}
-
-// zoo holds the published cells by name.
-var zoo = map[string]func() Genotype{
-	"nasnet-a": NASNetA,
+	return g
 }
 
 // Names lists the built-in genotypes.
 func Names() []string {
+	zoo, _ := zooOf() // an error is Lookup's to tell
 	names := make([]string, 0, len(zoo))
 	for n := range zoo {
 		names = append(names, n)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
+}
+
+// Lookup returns a built-in genotype.
+func Lookup(name string) (Genotype, error) {
+	zoo, err := zooOf()
+	if err != nil {
+		return Genotype{}, fmt.Errorf("cells: %w", err)
+	}
+	g, ok := zoo[strings.ToLower(name)]
+	switch {
+	case ok:
+		return g.clone(), nil
+	case slices.Contains([]string{"nasnet-b", "nasnet-c"}, strings.ToLower(name)):
+		return Genotype{}, fmt.Errorf("cells: the blocks of %s were published as a figure only and are not shipped; a genotype file can hold them (inputs: 4 and outputs for B, add_layer_norm and add_instance_norm for both)", name)
+	}
+	return Genotype{}, fmt.Errorf("cells: no built-in cell %q; there are %s, or give a genotype file", name, strings.Join(Names(), ", "))
 }
 
 // Load returns a built-in genotype, or reads a genotype file; a relative path is
 // below dir.
 func Load(name, dir string) (Genotype, error) {
-	if slices.Contains(Names(), name) {
-		return Lookup(name)
+	g, notBuiltIn := Lookup(name)
+	if notBuiltIn == nil {
+		return g, nil
 	}
 	path := name
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, name)
 	}
 	text, err := os.ReadFile(path)
-	if err != nil {
+	switch {
+	case err != nil && filepath.Ext(name) == "":
+		return Genotype{}, notBuiltIn
+	case err != nil:
 		return Genotype{}, fmt.Errorf("there is neither a built-in cell nor a readable file %q; built in are %s", path, strings.Join(Names(), ", "))
 	}
-	g, err := Parse(text)
-	if err != nil {
+	if g, err = Parse(text); err != nil {
 		return Genotype{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return g, nil
-}
-
-// Lookup returns a built-in genotype.
-func Lookup(name string) (Genotype, error) {
-	f, ok := zoo[strings.ToLower(name)]
-	if !ok {
-		return Genotype{}, fmt.Errorf("cells: no built-in cell %q; there are %s, or give a genotype file", name, strings.Join(Names(), ", "))
-	}
-	return f(), nil
 }

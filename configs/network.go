@@ -130,7 +130,7 @@ func spaceFaults(s cells.Space) error {
 	}
 	for _, op := range s.Ops {
 		if !cells.Known(op) {
-			errs = append(errs, fmt.Errorf("there is no operation %q; there are %s", op, join(cells.NASNetOps())))
+			errs = append(errs, fmt.Errorf("there is no operation %q; there are %s", op, join(cells.Ops())))
 		}
 	}
 	combines := []cells.Combine{cells.Add, cells.Concat, cells.AddLayerNorm, cells.AddInstanceNorm}

@@ -13,16 +13,37 @@ func Text(g cells.Genotype) string {
 	for _, c := range parts(g) {
 		fmt.Fprintf(&b, "  %s\n", c.name)
 		for i, block := range c.cell.Blocks {
-			fmt.Fprintf(&b, "    %-9s = %s( %s %s, %s %s )\n", stateName(g.States()+i, g.States()), combine(block),
-				block.Left.Op, stateName(block.Left.From, g.States()), block.Right.Op, stateName(block.Right.From, g.States()))
+			fmt.Fprintf(&b, "    %s\n", blockText(block, i, g.States()))
 		}
-		names := make([]string, len(c.cell.Concat))
-		for i, s := range c.cell.Concat {
-			names[i] = stateName(s, g.States())
+		for i, s := range c.cell.Outputs {
+			fmt.Fprintf(&b, "    %-9s = %s\n", outputName(i), stateName(s, g.States()))
 		}
-		fmt.Fprintf(&b, "    output    = concat( %s )\n", strings.Join(names, ", "))
+		if len(c.cell.Outputs) == 0 {
+			fmt.Fprintf(&b, "    output    = concat( %s )\n", stateNames(c.cell.Concat, g.States()))
+		}
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+func blockText(b cells.Block, i, inputs int) string {
+	return fmt.Sprintf("%-9s = %s( %s %s, %s %s )", stateName(inputs+i, inputs), combine(b),
+		b.Left.Op, stateName(b.Left.From, inputs), b.Right.Op, stateName(b.Right.From, inputs))
+}
+
+func stateNames(states []int, inputs int) string {
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = stateName(s, inputs)
+	}
+	return strings.Join(names, ", ")
+}
+
+// outputName names the cell that output i goes to.
+func outputName(i int) string {
+	if i == 0 {
+		return "to next"
+	}
+	return fmt.Sprintf("to next+%d", i)
 }
 
 type part struct {
@@ -75,7 +96,12 @@ func DOT(g cells.Genotype) string {
 				fmt.Fprintf(&b, "    %s -> %s [label=%q];\n", id(br.From), id(s), br.Op)
 			}
 		}
-		fmt.Fprintf(&b, "    %s_out [label=\"concat\"];\n", c.name)
+		for i, s := range c.cell.Outputs {
+			fmt.Fprintf(&b, "    %s_out%d [label=%q];\n    %s -> %s_out%d;\n", c.name, i, outputName(i), id(s), c.name, i)
+		}
+		if len(c.cell.Outputs) == 0 {
+			fmt.Fprintf(&b, "    %s_out [label=\"concat\"];\n", c.name)
+		}
 		for _, s := range c.cell.Concat {
 			fmt.Fprintf(&b, "    %s -> %s_out;\n", id(s), c.name)
 		}

@@ -13,7 +13,7 @@ func Build(m Model) (*Plan, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
-	p := &planner{plan: &Plan{Model: m, AuxLogits: -1, TotalCells: m.NormalCells + 2}}
+	p := &planner{stage: "stem", plan: &Plan{Model: m, AuxLogits: -1, TotalCells: m.NormalCells + 2}}
 	root := scope{p: p, cell: -1}
 	b := &stack{root: root, m: m, scaling: 1}
 	b.image = root.sub("image").layer(Layer{Kind: Input, Shape: m.Input})
@@ -28,6 +28,7 @@ func Build(m Model) (*Plan, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
+	p.plan.prune()
 	return p.plan, nil
 }
 
@@ -36,12 +37,17 @@ type stack struct {
 	root    scope
 	m       Model
 	image   ref
-	outputs []ref   // of the stem and of every cell
+	outputs [][]ref // of the stem and of every cell: one concat, or a state for each of the next cells
 	scaling float64 // of the filters
 	number  int     // of cells so far, in drop path's order
 }
 
-func (b *stack) net() ref { return b.outputs[len(b.outputs)-1] }
+func (b *stack) net() ref { return b.outputs[len(b.outputs)-1][0] }
+
+// all is everything that leaves the last cell, for the heads.
+func (b *stack) all(s scope) ref { return s.concat(b.outputs[len(b.outputs)-1]...) }
+
+func (b *stack) push(outputs ...ref) { b.outputs = append(b.outputs, outputs) }
 
 // before returns the outputs before the last one, newest first, nil where there
 // is none: a cell's previous inputs.
@@ -49,18 +55,22 @@ func (b *stack) before() []*ref {
 	prevs := make([]*ref, b.m.Cell.States()-1)
 	for i := range prevs {
 		if at := len(b.outputs) - 2 - i; at >= 0 {
-			prevs[i] = &b.outputs[at]
+			out := b.outputs[at]
+			prevs[i] = &out[min(1+i, len(out)-1)]
 		}
 	}
 	return prevs
 }
 
-// cell adds a cell on top and returns its output.
+func (b *stack) stage(name string) { b.root.p.stage = name }
+
+// cell adds a cell on top and returns its first output.
 func (b *stack) cell(name string, spec cells.Cell, prevs []*ref, stride int) ref {
 	s := b.root.sub(name)
 	s.cell = b.number
 	b.number++
-	return s.newCell(spec, b.net(), prevs, int(float64(b.m.Filters)*b.scaling), stride)
+	b.push(s.newCell(spec, b.net(), prevs, int(float64(b.m.Filters)*b.scaling), stride)...)
+	return b.net()
 }
 
 func (b *stack) endPoint(name string, x ref) {
@@ -72,7 +82,7 @@ func (b *stack) endPoint(name string, x ref) {
 func (b *stack) cifarStem() {
 	x := b.root.sub("l1_stem_3x3").conv(b.image, int(float64(b.m.Filters)*b.m.StemMultiplier), square(3, 1))
 	x = b.root.sub("l1_stem_bn").norm(x) // [H,W,filters·multiplier]
-	b.outputs = []ref{x}
+	b.push(x)
 	b.endPoint("stem_conv_bn", x)
 	b.endPoint("Stem", x)
 }
@@ -84,12 +94,11 @@ func (b *stack) imagenetStem() {
 	w.padding = Valid
 	x := b.root.sub("conv0").conv(b.image, int(32*b.m.StemMultiplier), w)
 	x = b.root.sub("conv0_bn").norm(x)
-	b.outputs = []ref{x}
+	b.push(x)
 	b.endPoint("stem_conv_bn", x)
 	b.scaling = 1 / math.Pow(b.m.FilterScaling, 2)
 	for i := range 2 {
 		x = b.cell(fmt.Sprintf("cell_stem_%d", i), b.m.Cell.Reduction, b.before(), 2)
-		b.outputs = append(b.outputs, x)
 		b.endPoint(fmt.Sprintf("stem_cell_%d", i), x)
 		b.scaling *= b.m.FilterScaling
 	}
@@ -102,20 +111,21 @@ func (b *stack) imagenetStem() {
 func (b *stack) cells() {
 	third := b.m.NormalCells / 3
 	reductions := 0
+	b.stage("stack 1")
 	for i := range b.m.NormalCells {
 		prevs := b.before()
 		if i == third || i == 2*third {
 			b.scaling *= b.m.FilterScaling
+			b.stage(fmt.Sprintf("reduction %d", reductions+1))
 			x := b.cell(fmt.Sprintf("reduction_cell_%d", reductions), b.m.Cell.Reduction, prevs, 2)
-			b.outputs = append(b.outputs, x)
 			b.endPoint(fmt.Sprintf("Reduction_Cell_%d", reductions), x)
 			reductions++
+			b.stage(fmt.Sprintf("stack %d", reductions+1))
 		}
 		if !b.m.SkipReductionInput {
 			prevs = b.before()
 		}
 		x := b.cell(fmt.Sprintf("cell_%d", i), b.m.Cell.Normal, prevs, 1)
-		b.outputs = append(b.outputs, x)
 		b.endPoint(fmt.Sprintf("Cell_%d", i), x)
 		if b.m.AuxHead && i == 2*third-1 {
 			b.auxHead(fmt.Sprintf("aux_%d/aux_logits", i))
@@ -128,7 +138,10 @@ func (b *stack) cells() {
 func (b *stack) auxHead(name string) {
 	s := b.root.sub(name)
 	s.aux = true
-	x := s.relu(b.net())
+	back := b.root.p.stage
+	b.stage("auxiliary head")
+	defer b.stage(back)
+	x := s.relu(b.all(s))
 	w := square(5, 3)
 	w.padding = Valid
 	x = s.sub("avg_pool").pool(AvgPool, x, w)
@@ -147,8 +160,9 @@ func (b *stack) auxHead(name string) {
 
 // head pools the last map and classifies.
 func (b *stack) head() {
+	b.stage("head")
 	s := b.root.sub("final_layer")
-	x := s.relu(b.net())
+	x := s.relu(b.all(s))
 	x = s.sub("global_pool").layer(Layer{Kind: GlobalMean, Shape: [3]int{1, 1, s.channels(x)}}, x)
 	b.endPoint("global_pool", x)
 	b.root.p.plan.Pooled = int(x)

@@ -14,8 +14,9 @@ import (
 // Every state has f channels, except an input that is used as it is. stride is
 // 1 (normal) or 2 (reduction). prev is nil for a first cell: then state 1 is cur
 // itself, unprojected (slim nasnet_utils.py _reduce_prev_layer).
-// Returns [⌈H/stride⌉,⌈W/stride⌉, f·len(spec.Concat)].
-func (s scope) newCell(spec cells.Cell, cur ref, prevs []*ref, f, stride int) ref {
+// Returns the concat [⌈H/stride⌉,⌈W/stride⌉, f·len(spec.Concat)], or the states
+// of spec.Outputs one by one, f channels each.
+func (s scope) newCell(spec cells.Cell, cur ref, prevs []*ref, f, stride int) []ref {
 	states := make([]ref, 1+len(prevs))
 	for i, prev := range prevs {
 		states[1+i] = s.fit(prevName(i), prev, cur, f) // [H,W,f]; first cell: cur as it is
@@ -28,12 +29,19 @@ func (s scope) newCell(spec cells.Cell, cur ref, prevs []*ref, f, stride int) re
 		right := bs.sub("right").branch(b.Right, states, inputs, f, stride)
 		states = append(states, bs.sub("combine").combine(b.Combine, left, right, f)) // [⌈H/stride⌉,⌈W/stride⌉,f]
 	}
+	if len(spec.Outputs) > 0 {
+		out := make([]ref, len(spec.Outputs))
+		for i, from := range spec.Outputs {
+			out[i] = states[from]
+		}
+		return out
+	}
 	last := states[len(states)-1]
 	out := make([]ref, len(spec.Concat))
 	for i, from := range spec.Concat {
 		out[i] = s.sub(fmt.Sprintf("cell_output/reduction_%d", from)).shrink(states[from], last, f)
 	}
-	return s.sub("cell_output/concat").concat(out...)
+	return []ref{s.sub("cell_output/concat").concat(out...)}
 }
 
 // prevName is slim's prefix of a previous input's variables; slim has only one.
@@ -58,11 +66,24 @@ func (s scope) fit(name string, prev *ref, cur ref, f int) ref {
 		if name != "prev" {
 			s = s.sub(name)
 		}
-		return s.factorized(s.relu(*prev), f, 2)
+		return s.reduceTo(s.height(cur), *prev, f)
 	case s.channels(*prev) != f:
 		return s.sub(name + "_bn").norm(s.sub(name+"_1x1").conv(s.relu(*prev), f, square(1, 1)))
 	}
 	return *prev
+}
+
+// reduceTo halves a map until it has the wanted height: once in slim's networks,
+// twice where a cell reads across two reductions.
+func (s scope) reduceTo(height int, x ref, f int) ref {
+	for i := 1; s.height(x) > height; i++ {
+		at := s
+		if i > 1 {
+			at = s.sub(fmt.Sprintf("again_%d", i))
+		}
+		x = at.factorized(at.relu(x), f, 2)
+	}
+	return x
 }
 
 // factorized is slim's factorised reduction: two 1x1 convolutions on
@@ -118,7 +139,8 @@ func (s scope) branch(b cells.Branch, states []ref, inputs, f, stride int) ref {
 		stride = 1
 	}
 	x := s.operation(b.Op, states[b.From], f, stride) // [⌈H/stride⌉,⌈W/stride⌉,f]
-	if b.Op == cells.Identity || s.p.plan.Model.DropPathKeep >= 1 {
+	kept := b.Op == cells.Identity || b.Op == cells.Skip && stride == 1
+	if kept || s.p.plan.Model.DropPathKeep >= 1 {
 		return x
 	}
 	return s.sub("drop_path").layer(Layer{Kind: DropPath, Shape: s.shape(x)}, x)

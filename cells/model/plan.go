@@ -74,7 +74,8 @@ type Layer struct {
 	Stride    [2]int
 	Dilation  [2]int // 0 means 1
 	Padding   Padding
-	Cell      int  // number in the order of drop path, stem cells first; -1 outside of cells
+	Cell      int // number in the order of drop path, stem cells first; -1 outside of cells
+	Stage     string
 	Aux       bool // of the auxiliary head: only in training
 	Variables []Variable
 }

@@ -7,8 +7,9 @@ import (
 
 // planner collects layers. The first error stays; everything after it is inert.
 type planner struct {
-	plan *Plan
-	err  error
+	plan  *Plan
+	stage string // that layers are counted to
+	err   error
 }
 
 // ref is a layer's place in the plan.
@@ -40,7 +41,7 @@ func (s scope) channels(x ref) int { return s.shape(x)[2] }
 
 // layer appends a layer named after the scope.
 func (s scope) layer(l Layer, inputs ...ref) ref {
-	l.Name, l.Cell, l.Aux = s.path, s.cell, s.aux
+	l.Name, l.Cell, l.Stage, l.Aux = s.path, s.cell, s.p.stage, s.aux
 	for _, x := range inputs {
 		l.Inputs = append(l.Inputs, int(x))
 	}
@@ -89,10 +90,10 @@ func (s scope) conv(x ref, filters int, w window) ref {
 }
 
 // separable is a depthwise and a pointwise convolution, nothing in between.
-func (s scope) separable(x ref, filters, kernel, stride int) ref {
+func (s scope) separable(x ref, filters int, w window) ref {
 	c := s.channels(x)
-	depthwise := s.windowLayer(DepthwiseConv, x, c, square(kernel, stride))
-	depthwise.Variables = []Variable{{Name: s.path + "/depthwise_weights", Shape: []int{kernel, kernel, c, 1}, Trainable: true, L2: true, Init: FanOut}}
+	depthwise := s.windowLayer(DepthwiseConv, x, c, w)
+	depthwise.Variables = []Variable{{Name: s.path + "/depthwise_weights", Shape: []int{w.kernel[0], w.kernel[1], c, 1}, Trainable: true, L2: true, Init: FanOut}}
 	x = s.layer(depthwise, x)
 	pointwise := s.windowLayer(Conv, x, filters, square(1, 1))
 	pointwise.Variables = []Variable{{Name: s.path + "/pointwise_weights", Shape: []int{1, 1, c, filters}, Trainable: true, L2: true, Init: FanOut}}
