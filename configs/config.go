@@ -36,7 +36,7 @@ type Augment struct {
 	CropPad     int    `yaml:"crop_pad"`    // zero pixels added on each side before a random crop; 0: no crop
 	Flip        bool   `yaml:"flip"`        // left to right, half of the images
 	Cutout      int    `yaml:"cutout"`      // side in pixels of a square set to zero; 0: none
-	Standardize string `yaml:"standardize"` // image | channel | none: to mean 0, deviation 1; evaluation does the same
+	Standardize string `yaml:"standardize"` // image | channel: to mean 0, deviation 1; inception: to -1..1; none: to 0..1. Evaluation does the same
 }
 
 // Model is a network: a built-in model or a model file, and what differs from

@@ -58,7 +58,7 @@ func (v validator) share(key string, x float64) {
 
 func (v validator) data(d Data) {
 	v.oneOf("data.set", d.Set, "cifar10", "imagenet")
-	v.oneOf("data.augment.standardize", d.Augment.Standardize, "image", "channel", "none")
+	v.oneOf("data.augment.standardize", d.Augment.Standardize, "image", "channel", "inception", "none")
 	v.atLeast("data.validation", float64(d.Validation), 0)
 	v.want(d.Set != "cifar10" || d.Validation < cifarImages, "data.validation", "%d images held out of the %d of CIFAR-10 leave none to train on", d.Validation, cifarImages)
 	v.atLeast("data.augment.crop_pad", float64(d.Augment.CropPad), 0)

@@ -66,3 +66,58 @@ func (sv *Saver) run(sess *Session, prefix string, op Operation, verb string) er
 	}
 	return nil
 }
+
+// ReadCheckpoint reads the named float32 tensors of the checkpoint at prefix,
+// by TensorFlow's own RestoreV2, which checks each tensor's checksum and puts
+// together what was saved in slices.
+func ReadCheckpoint(prefix string, names []string) (map[string]*Value, error) {
+	g := New()
+	s := g.Root()
+	types := make([]DataType, len(names))
+	for i := range types {
+		types[i] = Float32
+	}
+	read := s.Add("RestoreV2", Attrs{"dtypes": types}, Reshape(s, StringsConst(s, []string{prefix})), StringsConst(s, names), StringsConst(s, make([]string, len(names))))
+	fetch := make([]Tensor, len(names))
+	for i := range fetch {
+		fetch[i] = read.Output(i)
+	}
+	sess, err := NewSession(g, SessionOptions{Grappler: GrapplerOff})
+	if err != nil {
+		return nil, err
+	}
+	defer sess.Close()
+	out, err := sess.Run(nil, fetch)
+	if err != nil {
+		return nil, fmt.Errorf("tfgraph: read checkpoint %s: %w", prefix, err)
+	}
+	values := make(map[string]*Value, len(names))
+	for i, name := range names {
+		values[name] = out[i]
+	}
+	return values, nil
+}
+
+// WriteCheckpoint writes float32 values under their names as the checkpoint at
+// prefix, by SaveV2. Nothing is synced to the disk.
+func WriteCheckpoint(prefix string, names []string, values []*Value) error {
+	g := New()
+	s := g.Root()
+	types, feeds := make([]DataType, len(names)), Feeds{}
+	inputs := make([]Tensor, len(names))
+	for i, v := range values {
+		types[i] = Float32
+		inputs[i] = Placeholder(s, fmt.Sprintf("value_%d", i), Float32, v.Shape())
+		feeds[inputs[i]] = v
+	}
+	save := s.Add("SaveV2", Attrs{"dtypes": types}, Reshape(s, StringsConst(s, []string{prefix})), StringsConst(s, names), StringsConst(s, make([]string, len(names))), inputs)
+	sess, err := NewSession(g, SessionOptions{Grappler: GrapplerOff})
+	if err != nil {
+		return err
+	}
+	defer sess.Close()
+	if _, err := sess.Run(feeds, nil, save); err != nil {
+		return fmt.Errorf("tfgraph: write checkpoint %s: %w", prefix, err)
+	}
+	return nil
+}

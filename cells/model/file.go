@@ -69,3 +69,13 @@ func parse(text []byte) (Model, string, error) {
 	}
 	return file.Model, file.Cell, nil
 }
+
+// Text writes the model as a file that Load reads back, its cell by name or
+// file.
+func (m Model) Text(cell string) ([]byte, error) {
+	text, err := yaml.Marshal(modelFile{Cell: cell, Model: m})
+	if err != nil {
+		return nil, fmt.Errorf("model: %s: %w", m.Name, err)
+	}
+	return text, nil
+}

@@ -60,7 +60,7 @@ func signatures(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, r api.Exp
 	in := plan.Model.Input
 	images := tfgraph.Placeholder(s, imagesInput, tfgraph.Float32, tfgraph.Shape{-1, int64(in[0]), int64(in[1]), int64(in[2])})
 	encoded := tfgraph.Placeholder(s, bytesInput, tfgraph.String, tfgraph.Shape{-1})
-	prepared := data.Decode(s.Sub("decode"), encoded, int64(in[0]), int64(in[1]), data.Standardize(r.Standardize))
+	prepared := data.Decode(s.Sub("decode"), encoded, data.Preparation{Height: int64(in[0]), Width: int64(in[1]), Standardize: data.Standardize(r.Standardize)})
 	floats := network.Build(s.Sub("floats"), st, plan, images, network.Options{})
 	bytes := network.Build(s.Sub("bytes"), st.Shared(), plan, prepared, network.Options{})
 	return map[string]savedmodel.Signature{

@@ -19,6 +19,7 @@ func main() {
 		api.Export:       handle(export),
 		api.CheckExport:  handle(checkExport),
 		api.Predict:      handle(predict),
+		api.Weights:      handle(convertWeights),
 		api.ServeBackend: handle(serveBackend),
 		api.FirstStep:    handle(firstStep),
 		api.Doctor:       handle(doctor),

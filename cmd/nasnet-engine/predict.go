@@ -12,6 +12,7 @@ import (
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/npy"
+	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 	"github.com/nasnet-go/nasnet/savedmodel"
 	"github.com/nasnet-go/nasnet/tfgraph"
@@ -29,9 +30,9 @@ func predict(_ context.Context, r api.PredictRequest, _ emitter) (api.PredictRes
 	case r.Input != "":
 		return predictArray(r, networkLogits)
 	case r.SavedModel != "":
-		return predictFiles(r)
+		return savedModelFiles(r)
 	}
-	return api.PredictResult{}, usage(fmt.Errorf("predict: image files need a SavedModel, whose graph decodes them; give --saved-model, or an .npy as --input"))
+	return networkFiles(r)
 }
 
 type logitsFunc func(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value, error)
@@ -79,10 +80,23 @@ func networkLogits(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value,
 	}
 	m, shape := *r.Model, images.Shape()
 	m.Input = [3]int{int(shape[1]), int(shape[2]), int(shape[3])}
+	var out *tfgraph.Value
+	err := withNetwork(r, m, tfgraph.Float32, shape, nil, func(run func(*tfgraph.Value) (*tfgraph.Value, error)) (err error) {
+		out, err = run(images)
+		return err
+	})
+	return out, err
+}
+
+// withNetwork opens a session on a network with the request's weights, and
+// calls do with the function from input to logits. prepare, if given, makes
+// images of the input.
+func withNetwork(r api.PredictRequest, m model.Model, dtype tfgraph.DataType, shape tfgraph.Shape,
+	prepare func(*tfgraph.Scope, tfgraph.Tensor) tfgraph.Tensor, do func(run func(*tfgraph.Value) (*tfgraph.Value, error)) error) error {
 	m.AuxHead = false
 	plan, err := model.Build(m)
 	if err != nil {
-		return nil, usage(err)
+		return usage(err)
 	}
 	prefix := r.Weights
 	if info, err := os.Stat(r.Weights); err == nil && info.IsDir() {
@@ -90,30 +104,77 @@ func networkLogits(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value,
 	}
 	st, err := constants(plan, prefix, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	g := tfgraph.New()
-	in := tfgraph.Placeholder(g.Root(), imagesInput, tfgraph.Float32, shape)
-	logits := network.Build(g.Root(), st, plan, in, network.Options{}).Logits
+	in := tfgraph.Placeholder(g.Root(), imagesInput, dtype, shape)
+	images := in
+	if prepare != nil {
+		images = prepare(g.Root().Sub("decode"), in)
+	}
+	logits := network.Build(g.Root(), st, plan, images, network.Options{}).Logits
 	sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer sess.Close()
-	out, err := sess.Run(tfgraph.Feeds{in: images}, []tfgraph.Tensor{logits})
-	if err != nil {
-		return nil, err
-	}
-	return out[0], nil
+	return do(func(v *tfgraph.Value) (*tfgraph.Value, error) {
+		out, err := sess.Run(tfgraph.Feeds{in: v}, []tfgraph.Tensor{logits})
+		if err != nil {
+			return nil, err
+		}
+		return out[0], nil
+	})
 }
 
-// predictFiles classifies encoded images with a SavedModel.
-func predictFiles(r api.PredictRequest) (api.PredictResult, error) {
+// networkFiles classifies encoded images with a model's weights, prepared as
+// the model's style was: slim's evaluation for ImageNet, a resize for CIFAR.
+func networkFiles(r api.PredictRequest) (api.PredictResult, error) {
+	if r.Model == nil {
+		return api.PredictResult{}, usage(fmt.Errorf("predict: weights need their model"))
+	}
+	m := *r.Model
+	if len(r.Labels) > 0 && len(r.Labels) != m.Classes {
+		return api.PredictResult{}, usage(fmt.Errorf("predict: %d labels for a network of %d classes", len(r.Labels), m.Classes))
+	}
+	p := data.Preparation{Height: int64(m.Input[0]), Width: int64(m.Input[1]), Standardize: data.PerImage}
+	if m.Style == model.ImageNetStyle {
+		p = data.InceptionEval(int64(m.Input[0]), int64(m.Input[1]))
+	}
+	if r.Standardize != "" {
+		p.Standardize = data.Standardize(r.Standardize)
+	}
+	decode := func(s *tfgraph.Scope, in tfgraph.Tensor) tfgraph.Tensor { return data.Decode(s, in, p) }
+	var result api.PredictResult
+	err := withNetwork(r, m, tfgraph.String, tfgraph.Shape{-1}, decode, func(run func(*tfgraph.Value) (*tfgraph.Value, error)) (err error) {
+		result, err = classify(r, r.Labels, run)
+		return err
+	})
+	return result, err
+}
+
+// savedModelFiles classifies encoded images with a SavedModel.
+func savedModelFiles(r api.PredictRequest) (api.PredictResult, error) {
 	m, err := savedmodel.Load(r.SavedModel, sessionOptions(r.Threads))
 	if err != nil {
 		return api.PredictResult{}, err
 	}
 	defer m.Close()
+	names := m.Classes
+	if len(r.Labels) > 0 {
+		names = r.Labels
+	}
+	return classify(r, names, func(v *tfgraph.Value) (*tfgraph.Value, error) {
+		_, out, err := m.Run(bytesSignature, map[string]*tfgraph.Value{bytesInput: v}, []string{logitsOutput})
+		if err != nil {
+			return nil, err
+		}
+		return out[0], nil
+	})
+}
+
+// classify runs the request's files one by one: they may be large.
+func classify(r api.PredictRequest, names []string, run func(*tfgraph.Value) (*tfgraph.Value, error)) (api.PredictResult, error) {
 	var result api.PredictResult
 	for _, name := range r.Files {
 		raw, err := os.ReadFile(name)
@@ -124,15 +185,15 @@ func predictFiles(r api.PredictRequest) (api.PredictResult, error) {
 		if err != nil {
 			return result, err
 		}
-		_, out, err := m.Run(bytesSignature, map[string]*tfgraph.Value{bytesInput: v}, []string{logitsOutput})
+		out, err := run(v)
 		if err != nil {
 			return result, fmt.Errorf("predict: %s: %w", name, err)
 		}
-		logits, err := tfgraph.Data[float32](out[0])
+		logits, err := tfgraph.Data[float32](out)
 		if err != nil {
 			return result, err
 		}
-		result.Files = append(result.Files, api.Prediction{File: name, Best: best(logits, m.Classes, r.Top)})
+		result.Files = append(result.Files, api.Prediction{File: name, Best: best(logits, names, r.Top)})
 	}
 	return result, nil
 }

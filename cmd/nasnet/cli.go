@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&a.logLevel, "log-level", "warn", "debug | info | warn | error")
 	flags.StringVar(&a.logFormat, "log-format", "console", "console | json, on standard error")
 	flags.Func("seed", "of every random number", func(v string) error { a.set = append(a.set, "seed="+v); return nil })
-	root.AddCommand(a.runCommand(), a.searchCommand(), a.trainCommand(), a.evalCommand(), a.exportCommand(), a.predictCommand(),
+	root.AddCommand(a.runCommand(), a.searchCommand(), a.trainCommand(), a.evalCommand(), a.exportCommand(), a.predictCommand(), a.weightsCommand(),
 		a.serveCommand(), a.dataCommand(), a.describeCommand(), a.drawCommand(), a.doctorCommand(), a.benchCommand(), a.versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -113,7 +112,7 @@ func (a *app) description(name string, d description, layers bool) error {
 	for _, s := range d.Stages {
 		rows = append(rows, []string{s.Name, shape(s.Shape), digits(int64(s.Layers)), digits(s.Trainable), digits(s.MACs), digits(s.Activation)})
 	}
-	if err := term.Table(os.Stdout, []string{"stage", "output", "convolutions", "trainable", "multiply-adds", "activations"}, rows); err != nil {
+	if err := term.Table(a.stdout, []string{"stage", "output", "convolutions", "trainable", "multiply-adds", "activations"}, rows); err != nil {
 		return err
 	}
 	if !layers {
@@ -125,7 +124,7 @@ func (a *app) description(name string, d description, layers bool) error {
 		rows = append(rows, []string{l.Name, string(l.Kind), shape(l.Shape), digits(l.Params), digits(l.MACs)})
 	}
 	a.say("")
-	return term.Table(os.Stdout, []string{"layer", "kind", "output", "parameters", "multiply-adds"}, rows)
+	return term.Table(a.stdout, []string{"layer", "kind", "output", "parameters", "multiply-adds"}, rows)
 }
 
 func shape(s [3]int) string { return fmt.Sprintf("%dx%dx%d", s[0], s[1], s[2]) }
@@ -181,7 +180,7 @@ func (a *app) compareModels() error {
 		lines = append(lines, r.line())
 	}
 	header := []string{"model", "px", "params, paper", "here", "MACs, paper", "here", "accuracy, paper"}
-	if err := term.Table(os.Stdout, header, lines); err != nil {
+	if err := term.Table(a.stdout, header, lines); err != nil {
 		return err
 	}
 	a.say("\n  here: trainable parameters without the auxiliary head. -: the cell was published as a figure only.\n" +

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/nasnet-go/nasnet/cells/model"
-	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/controller/search"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
@@ -141,66 +139,6 @@ func (a *app) exportCommand() *cobra.Command {
 			return a.document(out)
 		},
 	}
-}
-
-func (a *app) predictCommand() *cobra.Command {
-	var r api.PredictRequest
-	var name string
-	c := &cobra.Command{
-		Use: "predict [IMAGE...]", Short: "Classify image files, or compute the logits of a .npy array",
-		Example: "  nasnet predict --saved-model runs/quickstart/export/1 cat.jpg\n  nasnet predict --model nasnet-a-mobile --weights model.ckpt --input in.npy --output out.npy --json",
-	}
-	c.Flags().StringVar(&name, "model", "", "built-in model or model file, with --weights")
-	c.Flags().StringVar(&r.Weights, "weights", "", "checkpoint: its directory or prefix")
-	c.Flags().StringVar(&r.SavedModel, "saved-model", "", "a SavedModel version's directory")
-	c.Flags().StringVar(&r.Input, "input", "", "float32 [N,H,W,C] as .npy")
-	c.Flags().StringVar(&r.Output, "output", "", ".npy for the logits")
-	c.Flags().IntVar(&r.Top, "top", 5, "classes printed an image")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		r.Files = args
-		switch {
-		case r.SavedModel == "" && (name == "" || r.Weights == ""):
-			return usagef("predict: give --saved-model, or --model and --weights")
-		case (r.Input == "") == (len(args) == 0):
-			return usagef("predict: give either image files or --input")
-		case (r.Input == "") != (r.Output == ""):
-			return usagef("predict: --input and --output go together")
-		}
-		if r.SavedModel == "" {
-			m, err := configs.Model{Name: name}.Network()
-			if err != nil {
-				return usagef("%v", err)
-			}
-			r.Model = &m
-		}
-		l, err := engine.NewLauncher(c.Context(), a.log())
-		if err != nil {
-			return err
-		}
-		var out api.PredictResult
-		if err := call(c.Context(), l, engine.Job{Command: api.Predict, Request: r}, &out); err != nil {
-			return err
-		}
-		return a.predictions(out)
-	}
-	return c
-}
-
-func (a *app) predictions(out api.PredictResult) error {
-	if a.json || len(out.Files) == 0 {
-		return a.document(out)
-	}
-	for _, p := range out.Files {
-		a.say("%s", p.File)
-		for _, b := range p.Best {
-			n := b.Name
-			if n == "" {
-				n = strconv.Itoa(b.Index)
-			}
-			a.say("  %5.1f %%  %s", 100*b.Probability, n)
-		}
-	}
-	return nil
 }
 
 func (a *app) benchCommand() *cobra.Command {

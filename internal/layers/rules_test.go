@@ -35,6 +35,7 @@ var rules = []rule{
 	{"pipeline/detect", true, []string{"cells", "cells/model", "cells/network", "tfgraph/...", "pipeline/eval", "pipeline/data", "internal/..."}, "detection builds on features and evaluation"},
 
 	{"savedmodel", true, []string{"tfgraph", "internal/..."}, "any graph can be exported; it need not be ours"},
+	{"savedmodel/weights", false, []string{"cells", "cells/model"}, "names and shapes of weights are mapped by arithmetic; the engine moves the values"},
 	{"savedmodel/serving/...", false, []string{"savedmodel/serving/...", "internal/..."}, "the serving front must survive TensorFlow, so it does not link it"},
 
 	{"configs", false, []string{"cells", "cells/model"}, "a configuration is read by every layer and imports none"},

@@ -1,13 +1,9 @@
-// Package npy reads and writes NumPy's .npy files of float32, the form in which
-// arrays go in and out of nasnet's commands.
-//
-// Caveat: only little-endian float32 (and, for reading, float64, int64 and
-// uint8) in C order; other files are refused by name of what they hold.
 package npy
 
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -24,16 +20,23 @@ const maxElements = 1 << 30
 
 // Write writes data, row-major in shape, to a file, atomically.
 func Write(path string, data []float32, shape ...int64) error {
-	dims := make([]string, len(shape))
-	n := int64(1)
-	for i, d := range shape {
-		dims[i] = strconv.FormatInt(d, 10)
+	out, err := encode(data, shape)
+	if err != nil {
+		return fmt.Errorf("npy: %s: %w", path, err)
+	}
+	return durable.WriteFile(path, out, 0o644)
+}
+
+func encode(data []float32, shape []int64) ([]byte, error) {
+	dims, n := "", int64(1)
+	for _, d := range shape {
+		dims += strconv.FormatInt(d, 10) + "," // a comma ends a tuple of one
 		n *= d
 	}
 	if n != int64(len(data)) {
-		return fmt.Errorf("npy: %s: %d elements do not fill shape %v", path, len(data), shape)
+		return nil, fmt.Errorf("%d elements do not fill shape %v", len(data), shape)
 	}
-	text := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }", strings.Join(dims, ", "))
+	text := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", dims)
 	pad := 64 - (10+len(text)+1)%64
 	text += strings.Repeat(" ", pad%64) + "\n"
 	out := make([]byte, 0, 10+len(text)+4*len(data))
@@ -43,12 +46,14 @@ func Write(path string, data []float32, shape ...int64) error {
 	for _, x := range data {
 		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
 	}
-	return durable.WriteFile(path, out, 0o644)
+	return out, nil
 }
 
 var header = regexp.MustCompile(`'descr': '([^']+)'.*'fortran_order': (\w+).*'shape': \(([^)]*)\)`)
 
 var sizes = map[string]int{"<f4": 4, "<f8": 8, "<i8": 8, "|u1": 1}
+
+var errNotNpy = errors.New("this is not a .npy file")
 
 // Read reads a file as float32 with its shape.
 func Read(path string) (data []float32, shape []int64, err error) {
@@ -66,38 +71,43 @@ func Read(path string) (data []float32, shape []int64, err error) {
 
 // Decode reads one array from r.
 func Decode(r io.Reader) ([]float32, []int64, error) {
-	head := make([]byte, 10)
-	if _, err := io.ReadFull(r, head); err != nil || string(head[:6]) != "\x93NUMPY" {
-		return nil, nil, fmt.Errorf("this is not a .npy file")
-	}
-	if head[6] != 1 {
-		return nil, nil, fmt.Errorf("version %d of the .npy format is not read; save it with numpy.save", head[6])
-	}
-	text := make([]byte, binary.LittleEndian.Uint16(head[8:]))
-	if _, err := io.ReadFull(r, text); err != nil {
-		return nil, nil, fmt.Errorf("the header is cut off")
-	}
-	m := header.FindSubmatch(text)
-	if m == nil {
-		return nil, nil, fmt.Errorf("the header %q is not understood", text)
-	}
-	size, ok := sizes[string(m[1])]
-	if !ok || string(m[2]) != "False" {
-		return nil, nil, fmt.Errorf("elements of type %s (Fortran order: %s); want float32 in C order: a.astype('float32')", m[1], m[2])
-	}
-	shape, n, err := parseShape(string(m[3]))
+	descr, shape, n, err := decodeHeader(r)
 	if err != nil {
 		return nil, nil, err
 	}
 	data := make([]float32, 0, min(n, 1<<20)) // the header may claim more than the file holds
-	buf := make([]byte, size)
+	buf := make([]byte, sizes[descr])
 	for range n {
 		if _, err := io.ReadFull(r, buf); err != nil {
 			return nil, nil, fmt.Errorf("the file is cut off: %d of %d elements", len(data), n)
 		}
-		data = append(data, element(string(m[1]), buf))
+		data = append(data, element(descr, buf))
 	}
 	return data, shape, nil
+}
+
+// decodeHeader reads up to the first element.
+func decodeHeader(r io.Reader) (descr string, shape []int64, n int64, err error) {
+	head := make([]byte, 10)
+	if _, err := io.ReadFull(r, head); err != nil || string(head[:6]) != "\x93NUMPY" {
+		return "", nil, 0, errNotNpy
+	}
+	if head[6] != 1 {
+		return "", nil, 0, fmt.Errorf("version %d of the .npy format is not read; save it with numpy.save", head[6])
+	}
+	text := make([]byte, binary.LittleEndian.Uint16(head[8:]))
+	if _, err := io.ReadFull(r, text); err != nil {
+		return "", nil, 0, fmt.Errorf("the header is cut off")
+	}
+	m := header.FindSubmatch(text)
+	if m == nil {
+		return "", nil, 0, fmt.Errorf("the header %q is not understood", text)
+	}
+	if _, ok := sizes[string(m[1])]; !ok || string(m[2]) != "False" {
+		return "", nil, 0, fmt.Errorf("elements of type %s (Fortran order: %s); want float32 in C order: a.astype('float32')", m[1], m[2])
+	}
+	shape, n, err = parseShape(string(m[3]))
+	return string(m[1]), shape, n, err
 }
 
 func parseShape(text string) ([]int64, int64, error) {

@@ -5,22 +5,73 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph/tfdata"
 )
 
-// Decode turns encoded images (JPEG, PNG, GIF, BMP), string [N], into
-// standardized pictures [N,H,W,3] inside the graph: decode, bilinear resize
-// with antialiasing where the size differs, standardize. Images are decoded in
-// parallel: the batch runs through a small dataset of its own.
-func Decode(s *tfgraph.Scope, encoded tfgraph.Tensor, h, w int64, std Standardize) tfgraph.Tensor {
-	one := func(s *tfgraph.Scope, element, _ []tfgraph.Tensor) []tfgraph.Tensor {
-		x := s.One("DecodeImage", tfgraph.Attrs{"channels": 3, "dtype": tfgraph.Uint8, "expand_animations": false}, element[0])
-		return []tfgraph.Tensor{resize(s, x, h, w)}
-	}
-	d := tfdata.Slices(s, encoded).Map(s, tfdata.Autotune, nil, one).Batch(s, 1<<20, false)
-	x := tfgraph.Reshape(s, d.Single(s)[0], -1, h, w, 3) // [N,H,W,3] float32, 0..255
-	return standardize(s, x, std)
+// Preparation says how an encoded image becomes a network's input in
+// evaluation and serving.
+type Preparation struct {
+	Height, Width int64
+	Standardize   Standardize
+	// Crop is the share of each side that a central crop keeps; 0 or 1: all.
+	Crop float64
+	// Legacy resizes by TensorFlow 1's bilinear kernel: corners not aligned,
+	// pixel centres not at the half, no antialiasing. slim's networks were
+	// trained and measured with it. Otherwise bilinear with antialiasing.
+	Legacy bool
 }
 
-// resize scales one picture [·,·,3] to [H,W,3] float32. Pixels stay as they are
-// where it has that size already.
+// InceptionEval is slim's preprocessing for evaluation (preprocessing/
+// inception_preprocessing.py preprocess_for_eval): the central 0.875 of each
+// side, TensorFlow 1's bilinear kernel, pixels in -1..1.
+func InceptionEval(h, w int64) Preparation {
+	return Preparation{Height: h, Width: w, Standardize: Inception, Crop: 0.875, Legacy: true}
+}
+
+// Decode turns encoded images (JPEG, PNG, GIF, BMP), string [N], into prepared
+// pictures [N,H,W,3] inside the graph. They are decoded in parallel: the batch
+// runs through a small dataset of its own.
+func Decode(s *tfgraph.Scope, encoded tfgraph.Tensor, p Preparation) tfgraph.Tensor {
+	one := func(s *tfgraph.Scope, element, _ []tfgraph.Tensor) []tfgraph.Tensor {
+		return []tfgraph.Tensor{p.image(s, decodeRGB(s, element[0]))}
+	}
+	d := tfdata.Slices(s, encoded).Map(s, tfdata.Autotune, nil, one).Batch(s, 1<<20, false)
+	x := tfgraph.Reshape(s, d.Single(s)[0], -1, p.Height, p.Width, 3) // [N,H,W,3] float32, 0..255
+	return standardize(s, x, p.Standardize)
+}
+
+// decodeRGB decodes one image to uint8 [·,·,3].
+func decodeRGB(s *tfgraph.Scope, encoded tfgraph.Tensor) tfgraph.Tensor {
+	return s.One("DecodeImage", tfgraph.Attrs{"channels": 3, "dtype": tfgraph.Uint8, "expand_animations": false}, encoded)
+}
+
+// image crops and resizes one picture, uint8 [·,·,3], to float32 [H,W,3] in
+// 0..255.
+func (p Preparation) image(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
+	if p.Crop < 0 || p.Crop > 1 {
+		return s.Fail("a central crop of %g of each side; want 0 to 1", p.Crop)
+	}
+	if p.Crop > 0 && p.Crop < 1 {
+		x = centralCrop(s, x, p.Crop)
+	}
+	if !p.Legacy {
+		return resize(s, x, p.Height, p.Width)
+	}
+	batch := tfgraph.ExpandDims(s, tfgraph.Cast(s, x, tfgraph.Float32), 0)
+	y := s.One("ResizeBilinear", tfgraph.Attrs{"align_corners": false, "half_pixel_centers": false}, batch, tfgraph.Vector(s, int32(p.Height), int32(p.Width)))
+	return tfgraph.Reshape(s, y, p.Height, p.Width, 3)
+}
+
+// centralCrop keeps the middle of a picture as tf.image.central_crop does: it
+// begins at (size - size*share)/2, rounded down, and ends as far from the end.
+func centralCrop(s *tfgraph.Scope, x tfgraph.Tensor, share float64) tfgraph.Tensor {
+	size := tfgraph.Cast(s, tfgraph.Slice(s, tfgraph.ShapeOf(s, x), []int32{0}, []int32{2}), tfgraph.Float64) // [2]
+	kept := tfgraph.Mul(s, size, tfgraph.Scalarc(s, share))
+	begin := tfgraph.Cast(s, tfgraph.Div(s, tfgraph.Sub(s, size, kept), tfgraph.Scalarc(s, 2.0)), tfgraph.Int32)
+	length := tfgraph.Sub(s, tfgraph.Cast(s, size, tfgraph.Int32), tfgraph.Mul(s, begin, tfgraph.Scalarc(s, int32(2))))
+	zero, all := tfgraph.Vector(s, int32(0)), tfgraph.Vector(s, int32(-1))
+	return s.One("Slice", nil, x, tfgraph.Concat(s, 0, begin, zero), tfgraph.Concat(s, 0, length, all))
+}
+
+// resize scales one picture [·,·,3] to [H,W,3] float32, with antialiasing.
+// Pixels stay as they are where it has that size already.
 func resize(s *tfgraph.Scope, x tfgraph.Tensor, h, w int64) tfgraph.Tensor {
 	size := tfgraph.Vector(s, int32(h), int32(w))
 	from := tfgraph.Cast(s, tfgraph.Slice(s, tfgraph.ShapeOf(s, x), []int32{0}, []int32{2}), tfgraph.Float32)

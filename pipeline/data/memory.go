@@ -28,6 +28,8 @@ const (
 	PerChannel Standardize = "channel"
 	// Unscaled only divides by 255.
 	Unscaled Standardize = "none"
+	// Inception brings pixels to -1..1: slim's ImageNet networks and Keras'.
+	Inception Standardize = "inception"
 )
 
 // CIFAR10Mean and CIFAR10Deviation are those of the 50,000 training pictures,
@@ -246,8 +248,11 @@ func standardize(s *tfgraph.Scope, x tfgraph.Tensor, how Standardize) tfgraph.Te
 		return tfgraph.Sub(s, tfgraph.Mul(s, x, tfgraph.Vector(s, scale...)), tfgraph.Vector(s, shift...))
 	case Unscaled:
 		return tfgraph.Scale(s, x, 1.0/255)
+	case Inception:
+		unit := tfgraph.Sub(s, tfgraph.Scale(s, x, 1.0/255), tfgraph.Scalarc(s, float32(0.5)))
+		return tfgraph.Scale(s, unit, 2)
 	}
-	return s.Fail("unknown standardization %q: want image, channel or none", how)
+	return s.Fail("unknown standardization %q: want image, channel, inception or none", how)
 }
 
 // iota32 is 0, 1, … size-1 as int32 [1,size].

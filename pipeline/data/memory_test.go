@@ -275,7 +275,7 @@ func TestDecodeKeepsPixelsAndScales(t *testing.T) {
 	g := tfgraph.New()
 	s := g.Root()
 	in := tfgraph.Placeholder(s, "in", tfgraph.String, tfgraph.Shape{-1})
-	out := data.Decode(s, in, 8, 8, data.Unscaled)
+	out := data.Decode(s, in, data.Preparation{Height: 8, Width: 8, Standardize: data.Unscaled})
 	sess := tftest.Session(t, g, tfgraph.SessionOptions{})
 	v, err := tfgraph.Strings([]string{encode(8), encode(64), encode(8)})
 	if err != nil {

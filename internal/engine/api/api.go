@@ -16,6 +16,7 @@ const (
 	Export       = "export"        // write a SavedModel
 	CheckExport  = "check-export"  // load a SavedModel anew and compare its logits
 	Predict      = "predict"       // classify images or arrays
+	Weights      = "weights"       // convert a network's weights
 	ServeBackend = "serve-backend" // answer predictions on a socket
 	FirstStep    = "first-step"    // time from process start to the end of the first training step
 	Doctor       = "doctor"        // TensorFlow's version and devices
@@ -190,9 +191,12 @@ type PredictRequest struct {
 	Weights    string       `json:"weights,omitempty"` // checkpoint directory or prefix
 	Input      string       `json:"input,omitempty"`   // .npy float32 [N,H,W,C]
 	Output     string       `json:"output,omitempty"`  // .npy for the logits
-	Files      []string     `json:"files,omitempty"`   // encoded images, with SavedModel
-	Top        int          `json:"top"`
-	Threads    Threads      `json:"threads"`
+	Files      []string     `json:"files,omitempty"`   // encoded images
+	// Standardize replaces that of the model's style, for Files with Weights.
+	Standardize string   `json:"standardize,omitempty"`
+	Labels      []string `json:"labels,omitempty"` // class names; otherwise the SavedModel's
+	Top         int      `json:"top"`
+	Threads     Threads  `json:"threads"`
 }
 
 // PredictResult lists classes, best first, for each file.
@@ -212,6 +216,26 @@ type Class struct {
 	Index       int     `json:"index"`
 	Name        string  `json:"name,omitempty"`
 	Probability float64 `json:"probability"`
+}
+
+// WeightsRequest asks for a network's weights in another form.
+type WeightsRequest struct {
+	Model          model.Model `json:"model"`
+	From           string      `json:"from"`     // slim | npz
+	Source         string      `json:"source"`   // checkpoint's prefix, or .npz
+	To             string      `json:"to"`       // checkpoint | npz
+	Out            string      `json:"out"`      // prefix, or .npz
+	Averages       string      `json:"averages"` // auto | yes | no
+	DropBackground bool        `json:"drop_background"`
+}
+
+// WeightsResult is what was converted.
+type WeightsResult struct {
+	Variables int         `json:"variables"`
+	Values    int64       `json:"values"`   // elements of all of them
+	Averages  int         `json:"averages"` // variables taken from their moving averages
+	Ignored   []string    `json:"ignored"`  // entries that are no weights, never null
+	Model     model.Model `json:"model"`    // without the auxiliary head if the source has none
 }
 
 // ServeRequest starts a backend that answers on a socket until it is stopped.
