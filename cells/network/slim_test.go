@@ -105,7 +105,7 @@ func TestSlimInference(t *testing.T) {
 			out := network.Build(s, st, g.plan, tfgraph.Const(s, g.images.Float32(), g.images.Shape...), network.Options{})
 			want := tftest.Npz(t, filepath.Join(g.dir, "eval.npz"))
 			sess := g.restored(t, s, st)
-			compareEndPoints(t, sess, out, want, 1e-5, 2e-5)
+			compareEndPoints(t, sess, out, want, 1e-5, 1e-5)
 		})
 	}
 }
@@ -134,6 +134,7 @@ func compareEndPoints(t *testing.T, sess *tfgraph.Session, out network.Output, w
 	if err != nil {
 		t.Fatal(err)
 	}
+	worst := map[string]float64{}
 	for i, got := range tftest.Floats(t, values) {
 		a, tol := want[names[i]], tolMaps
 		if strings.HasSuffix(names[i], "logits") {
@@ -143,7 +144,18 @@ func compareEndPoints(t *testing.T, sess *tfgraph.Session, out network.Output, w
 			t.Errorf("%s has %d elements, slim's %d", names[i], len(got), len(a.Data))
 			continue
 		}
-		tftest.Near(t, names[i], got[:len(a.Data)], a.Float32(), tol*math.Max(1, largest(a)))
+		scale := largest(a)
+		tftest.Near(t, names[i], got[:len(a.Data)], a.Float32(), tol*scale)
+		kind := "end points"
+		if strings.HasSuffix(names[i], "logits") {
+			kind = names[i]
+		}
+		for j, x := range a.Data {
+			worst[kind] = math.Max(worst[kind], math.Abs(float64(got[j])-x)/scale)
+		}
+	}
+	for kind, d := range worst {
+		t.Logf("%s: largest difference %.2g of the largest value", kind, d)
 	}
 }
 
@@ -226,6 +238,7 @@ func compareGradients(t *testing.T, sess *tfgraph.Session, g golden, vars []*tfg
 		t.Fatal(err)
 	}
 	index, got := g.rows(t), tftest.Floats(t, values)
+	worst := 0.0
 	for i, v := range vars {
 		row, ok := index[v.Name]
 		if !ok {
@@ -239,6 +252,7 @@ func compareGradients(t *testing.T, sess *tfgraph.Session, g golden, vars []*tfg
 				d := float64(got[i][j]) - x
 				diff += d * d
 			}
+			worst = math.Max(worst, math.Sqrt(diff)/norm)
 			if math.Sqrt(diff) > 2e-4*norm {
 				t.Errorf("gradient of %s: off by %.2g of its norm", v.Name, math.Sqrt(diff)/norm)
 			}
@@ -248,6 +262,7 @@ func compareGradients(t *testing.T, sess *tfgraph.Session, g golden, vars []*tfg
 			t.Errorf("gradient of %s: norm %g, slim's %g", v.Name, l2(got[i]), norm)
 		}
 	}
+	t.Logf("%d gradients, the worst off by %.2g of its norm", len(vars), worst)
 }
 
 func l2(x []float32) float64 {
