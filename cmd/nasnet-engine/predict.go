@@ -92,7 +92,8 @@ func networkLogits(r api.PredictRequest, images *tfgraph.Value) (*tfgraph.Value,
 // calls do with the function from input to logits. prepare, if given, makes
 // images of the input.
 func withNetwork(r api.PredictRequest, m model.Model, dtype tfgraph.DataType, shape tfgraph.Shape,
-	prepare func(*tfgraph.Scope, tfgraph.Tensor) tfgraph.Tensor, do func(run func(*tfgraph.Value) (*tfgraph.Value, error)) error) error {
+	prepare func(*tfgraph.Scope, tfgraph.Tensor) tfgraph.Tensor, do func(run func(*tfgraph.Value) (*tfgraph.Value, error)) error,
+) error {
 	m.AuxHead = false
 	plan, err := model.Build(m)
 	if err != nil {
