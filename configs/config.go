@@ -66,37 +66,50 @@ type BatchNorm struct {
 
 // Train is the recipe for one network.
 type Train struct {
-	Batch          int        `yaml:"batch"`  // images a step
+	Batch          int        `yaml:"batch"`  // images a step, over all devices and accumulated batches
 	Epochs         float64    `yaml:"epochs"` // passes over the training images
 	Steps          int64      `yaml:"steps"`  // instead of epochs, if not 0
 	Optimizer      Optimizer  `yaml:"optimizer"`
 	LearningRate   float64    `yaml:"learning_rate"` // at the start, or at its peak after warm-up
+	RateBatch      int        `yaml:"rate_batch"`    // the batch that learning_rate is meant for: another one scales it linearly; 0: it does not
 	Schedule       Schedule   `yaml:"schedule"`
-	WeightDecay    float64    `yaml:"weight_decay"`    // L2, on convolutions and dense layers alone
+	WeightDecay    float64    `yaml:"weight_decay"`    // L2, on convolutions and dense layers alone; decoupled for adamw and lamb
 	ClipNorm       float64    `yaml:"clip_norm"`       // of all gradients together; 0: no clipping
 	LabelSmoothing float64    `yaml:"label_smoothing"` // share of probability spread over the classes
+	Mixup          float64    `yaml:"mixup"`           // alpha of the Beta distribution that pairs of images are mixed by; 0: none
 	AuxWeight      float64    `yaml:"aux_weight"`      // of the auxiliary head's loss; 0: left out of the loss
 	DropPath       DropPath   `yaml:"drop_path"`
 	EMA            EMA        `yaml:"ema"`
+	Accumulate     int        `yaml:"accumulate"`     // batches whose gradients make one step
+	Devices        []string   `yaml:"devices,flow"`   // replicas: cpu:0, gpu:0, gpu:all; several share a step's images
+	FineTune       FineTune   `yaml:"fine_tune"`      // weights to begin with
+	Evaluation     Evaluation `yaml:"evaluation"`     // on the images held out (data.validation), while training
+	BudgetSeconds  float64    `yaml:"budget_seconds"` // training ends in good order after so much time; 0: none
 	Checkpoint     Checkpoint `yaml:"checkpoint"`
+	Events         Events     `yaml:"events"`
 	ReportSteps    int64      `yaml:"report_steps" change:"free"` // steps between lines of metrics.jsonl
 }
 
 // Optimizer says how gradients change weights.
 type Optimizer struct {
-	Name     string  `yaml:"name"` // momentum | rmsprop
-	Momentum float64 `yaml:"momentum"`
-	Nesterov bool    `yaml:"nesterov"` // momentum
-	Decay    float64 `yaml:"decay"`    // rmsprop: of the mean square
-	Epsilon  float64 `yaml:"epsilon"`  // rmsprop: inside the root, as TensorFlow 1 has it
+	Name        string  `yaml:"name"`         // momentum | sgd | rmsprop | adam | adamw | lamb
+	Momentum    float64 `yaml:"momentum"`     // momentum, rmsprop
+	Nesterov    bool    `yaml:"nesterov"`     // momentum
+	Decay       float64 `yaml:"decay"`        // rmsprop: of the mean square
+	Epsilon     float64 `yaml:"epsilon"`      // rmsprop: inside the root, as TensorFlow 1 has it
+	Beta1       float64 `yaml:"beta1"`        // adam, adamw, lamb
+	Beta2       float64 `yaml:"beta2"`        // ditto
+	AdamEpsilon float64 `yaml:"adam_epsilon"` // ditto
 }
 
 // Schedule is how the learning rate moves.
 type Schedule struct {
-	Name        string  `yaml:"name"`         // cosine | exponential | constant
-	WarmupSteps int64   `yaml:"warmup_steps"` // of linear rise from 0
-	DecayEpochs float64 `yaml:"decay_epochs"` // exponential: epochs between two decays
-	DecayRate   float64 `yaml:"decay_rate"`   // exponential: factor of one decay
+	Name        string    `yaml:"name"`            // cosine | exponential | steps | constant
+	WarmupSteps int64     `yaml:"warmup_steps"`    // of linear rise from 0
+	DecayEpochs float64   `yaml:"decay_epochs"`    // exponential: epochs between two decays
+	DecayRate   float64   `yaml:"decay_rate"`      // exponential: factor of one decay
+	Boundaries  []float64 `yaml:"boundaries,flow"` // steps: epochs at which the rate is multiplied by the factor
+	Factor      float64   `yaml:"factor"`          // steps
 }
 
 // DropPath is how ScheduledDropPath grows; its last value is the model's
@@ -110,10 +123,31 @@ type EMA struct {
 	Decay float64 `yaml:"decay"` // a step; 0: no average
 }
 
+// FineTune begins with the weights of another network of the same cell.
+type FineTune struct {
+	Weights  string   `yaml:"weights"`     // checkpoint: its directory or prefix; empty: weights are drawn by the seed
+	NewHead  bool     `yaml:"new_head"`    // the last layer, and the auxiliary head's, are drawn anew
+	Freeze   []string `yaml:"freeze,flow"` // beginnings of variables' names that do not change, such as cell_stem_
+	BodyRate float64  `yaml:"body_rate"`   // factor of the learning rate of all but the last layer
+}
+
+// Evaluation says when the held-out images are looked at.
+type Evaluation struct {
+	EveryEpochs float64 `yaml:"every_epochs"` // 0: not while training
+	Patience    int     `yaml:"patience"`     // evaluations without a better top-1 after which training ends; 0: it goes on
+}
+
 // Checkpoint says how often a training can be taken up again.
 type Checkpoint struct {
-	Steps int64 `yaml:"steps" change:"free"` // between two; 0: one at the end only
-	Keep  int   `yaml:"keep" change:"free"`  // newest ones that stay
+	Steps int64   `yaml:"steps" change:"free"` // between two; 0: one at the end only
+	Keep  int     `yaml:"keep" change:"free"`  // newest ones that stay
+	Hours float64 `yaml:"hours" change:"free"` // one for each so many hours stays for good; 0: none
+}
+
+// Events is what TensorBoard gets to see beside the metrics.
+type Events struct {
+	Images         int   `yaml:"images" change:"free"`          // pictures after augmentation, once; 0: none
+	HistogramSteps int64 `yaml:"histogram_steps" change:"free"` // steps between histograms of all weights; 0: none
 }
 
 // Search is how cells are looked for.

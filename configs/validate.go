@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -21,6 +22,7 @@ func (c Config) faults() faults {
 	v.train(c.Train)
 	v.search(c.Search)
 	v.children(c)
+	v.want(c.Train.Evaluation.EveryEpochs == 0 || c.Data.Validation > 0, "train.evaluation.every_epochs", "%g, but no images are held out; set data.validation", c.Train.Evaluation.EveryEpochs)
 	v.want(c.Eval.Batch >= 1, "eval.batch", "%d images; want 1 or more", c.Eval.Batch)
 	v.want(c.Export.Name != "" && !strings.ContainsAny(c.Export.Name, "/:\\ "), "export.name", "%q cannot name a model; want a word without / : and spaces", c.Export.Name)
 	v.want(c.Export.CheckImages >= 1, "export.check_images", "%d; want 1 or more: an export that nobody checked does not count", c.Export.CheckImages)
@@ -89,12 +91,12 @@ func (v validator) train(t Train) {
 	v.atLeast("train.batch", float64(t.Batch), 1)
 	v.want(t.Steps >= 0, "train.steps", "%d is negative; want 0 (use epochs) or more", t.Steps)
 	v.want(t.Steps > 0 || t.Epochs > 0, "train.epochs", "%g; want more than 0, or train.steps", t.Epochs)
-	v.oneOf("train.optimizer.name", t.Optimizer.Name, "momentum", "rmsprop")
+	v.oneOf("train.optimizer.name", t.Optimizer.Name, "momentum", "sgd", "rmsprop", "adam", "adamw", "lamb")
 	v.share("train.optimizer.momentum", t.Optimizer.Momentum)
 	v.share("train.optimizer.decay", t.Optimizer.Decay)
 	v.want(t.Optimizer.Epsilon > 0, "train.optimizer.epsilon", "%g; want more than 0", t.Optimizer.Epsilon)
 	v.want(t.LearningRate > 0, "train.learning_rate", "%g; want more than 0", t.LearningRate)
-	v.oneOf("train.schedule.name", t.Schedule.Name, "cosine", "exponential", "constant")
+	v.oneOf("train.schedule.name", t.Schedule.Name, "cosine", "exponential", "steps", "constant")
 	v.atLeast("train.schedule.warmup_steps", float64(t.Schedule.WarmupSteps), 0)
 	v.want(t.Schedule.DecayEpochs > 0, "train.schedule.decay_epochs", "%g; want more than 0", t.Schedule.DecayEpochs)
 	v.want(t.Schedule.DecayRate > 0 && t.Schedule.DecayRate <= 1, "train.schedule.decay_rate", "%g is out of range; want above 0 to 1", t.Schedule.DecayRate)
@@ -107,7 +109,39 @@ func (v validator) train(t Train) {
 	v.atLeast("train.checkpoint.steps", float64(t.Checkpoint.Steps), 0)
 	v.atLeast("train.checkpoint.keep", float64(t.Checkpoint.Keep), 1)
 	v.atLeast("train.report_steps", float64(t.ReportSteps), 1)
+	v.trainExtras(t)
 }
+
+// trainExtras checks what a plain recipe leaves alone.
+func (v validator) trainExtras(t Train) {
+	v.share("train.optimizer.beta1", t.Optimizer.Beta1)
+	v.share("train.optimizer.beta2", t.Optimizer.Beta2)
+	v.want(t.Optimizer.AdamEpsilon > 0, "train.optimizer.adam_epsilon", "%g; want more than 0", t.Optimizer.AdamEpsilon)
+	v.want(t.Schedule.Name != "steps" || len(t.Schedule.Boundaries) > 0, "train.schedule.boundaries", "none given; want the epochs at which the rate steps down")
+	v.want(slices.IsSorted(t.Schedule.Boundaries), "train.schedule.boundaries", "%v; want them in order", t.Schedule.Boundaries)
+	v.want(t.Schedule.Factor > 0 && t.Schedule.Factor <= 1, "train.schedule.factor", "%g is out of range; want above 0 to 1", t.Schedule.Factor)
+	v.atLeast("train.rate_batch", float64(t.RateBatch), 0)
+	v.atLeast("train.mixup", t.Mixup, 0)
+	v.atLeast("train.accumulate", float64(t.Accumulate), 1)
+	for _, d := range t.Devices {
+		v.want(deviceName.MatchString(d), "train.devices", "%q; want cpu:N, gpu:N or gpu:all", d)
+	}
+	v.atLeast("train.fine_tune.body_rate", t.FineTune.BodyRate, 0)
+	parts := max(1, t.Accumulate) * max(1, len(t.Devices))
+	v.want(t.Batch%parts == 0, "train.batch", "%d images cannot be shared by %d devices and %d accumulated batches", t.Batch, max(1, len(t.Devices)), t.Accumulate)
+	begins := t.FineTune.Weights != ""
+	v.want(begins || !t.FineTune.NewHead && len(t.FineTune.Freeze) == 0 && t.FineTune.BodyRate == 1, "train.fine_tune", "new_head, freeze and body_rate need weights to begin with")
+	v.atLeast("train.evaluation.every_epochs", t.Evaluation.EveryEpochs, 0)
+	v.atLeast("train.evaluation.patience", float64(t.Evaluation.Patience), 0)
+	v.want(t.Evaluation.Patience == 0 || t.Evaluation.EveryEpochs > 0, "train.evaluation.patience", "%d, but every_epochs is 0: nothing is evaluated", t.Evaluation.Patience)
+	v.atLeast("train.budget_seconds", t.BudgetSeconds, 0)
+	v.atLeast("train.checkpoint.hours", t.Checkpoint.Hours, 0)
+	v.atLeast("train.events.images", float64(t.Events.Images), 0)
+	v.atLeast("train.events.histogram_steps", float64(t.Events.HistogramSteps), 0)
+}
+
+// deviceName is what train.devices may list.
+var deviceName = regexp.MustCompile(`^(cpu:\d+|gpu:(\d+|all))$`)
 
 func (v validator) search(s Search) {
 	space, err := s.Space.Cells()

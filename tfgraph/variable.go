@@ -29,6 +29,7 @@ type Store struct {
 	byName map[string]*Variable
 	list   []*Variable
 	shared bool
+	suffix string            // of the names that a shared view prefers
 	values map[string]*Value // not nil: constants
 }
 
@@ -50,6 +51,14 @@ func NewConstants(values map[string]*Value) *Store {
 // Without it a name asked for twice is an error, so nothing is shared by accident.
 func (st *Store) Shared() *Store {
 	return &Store{seed: st.seed, byName: st.byName, shared: true}
+}
+
+// SharedAs is Shared with NAME+suffix in place of NAME where there is one: for
+// an evaluation tower that runs on moving averages.
+func (st *Store) SharedAs(suffix string) *Store {
+	view := st.Shared()
+	view.suffix = suffix
+	return view
 }
 
 // All returns the variables in the order of creation.
@@ -78,6 +87,9 @@ func (st *Store) Get(s *Scope, name string, shape []int64, trainable bool, init 
 func (st *Store) GetTyped(s *Scope, name string, dtype DataType, shape []int64, trainable bool, init Initializer) *Variable {
 	inert := &Variable{Name: name, Shape: shape, DType: dtype}
 	old := st.byName[name]
+	if other := st.byName[name+st.suffix]; st.shared && other != nil {
+		old = other
+	}
 	switch {
 	case !s.OK():
 		return inert

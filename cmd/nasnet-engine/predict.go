@@ -13,7 +13,6 @@ import (
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/npy"
 	"github.com/nasnet-go/nasnet/pipeline/data"
-	"github.com/nasnet-go/nasnet/pipeline/train"
 	"github.com/nasnet-go/nasnet/savedmodel"
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
@@ -99,11 +98,7 @@ func withNetwork(r api.PredictRequest, m model.Model, dtype tfgraph.DataType, sh
 	if err != nil {
 		return usage(err)
 	}
-	prefix := r.Weights
-	if info, err := os.Stat(r.Weights); err == nil && info.IsDir() {
-		prefix = train.Checkpoint{Dir: r.Weights}.Prefix()
-	}
-	st, err := constants(plan, prefix, false)
+	st, err := constants(plan, checkpointPrefix(r.Weights), false)
 	if err != nil {
 		return err
 	}

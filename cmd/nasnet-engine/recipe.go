@@ -24,9 +24,12 @@ func trainingPlan(m model.Model, t api.Training) (*model.Plan, error) {
 // tower builds the planned network in training, with its auxiliary head.
 func tower(plan *model.Plan, t api.Training) train.Build {
 	return func(s *tfgraph.Scope, st *tfgraph.Store, in train.Inputs) train.Tower {
+		targets := nn.Targets(s.Sub("loss"), in.Labels, int32(plan.Model.Classes), float32(t.LabelSmoothing))
+		if t.Mixup > 0 {
+			in.Images, targets = nn.Mixup(s.Sub("mixup"), in.Images, targets, in.Noise, float32(t.Mixup))
+		}
 		out := network.Build(s, st, plan, in.Images, network.Options{Training: true, Keep: in.Keep, Noise: in.Noise})
 		ls := s.Sub("loss")
-		targets := nn.Targets(ls, in.Labels, int32(plan.Model.Classes), float32(t.LabelSmoothing))
 		ce := nn.CrossEntropy(ls, out.Logits, targets)
 		loss, parts := ce, map[string]tfgraph.Tensor{"loss_ce": ce}
 		if out.AuxLogits.Valid() {
@@ -61,13 +64,22 @@ func trainOptions(plan *model.Plan, t api.Training, n int64, seed int64, th api.
 }
 
 func rule(o api.Optimizer) (optim.Rule, error) {
+	beta1, beta2, epsilon := float32(o.Beta1), float32(o.Beta2), float32(o.Epsilon)
 	switch o.Name {
 	case "momentum", "":
 		return optim.Momentum{Momentum: float32(o.Momentum), Nesterov: o.Nesterov}, nil
+	case "sgd":
+		return optim.SGD{}, nil
 	case "rmsprop":
-		return optim.RMSProp{Decay: float32(o.Decay), Momentum: float32(o.Momentum), Epsilon: float32(o.Epsilon)}, nil
+		return optim.RMSProp{Decay: float32(o.Decay), Momentum: float32(o.Momentum), Epsilon: epsilon}, nil
+	case "adam":
+		return optim.Adam{Beta1: beta1, Beta2: beta2, Epsilon: epsilon}, nil
+	case "adamw":
+		return optim.AdamW{Beta1: beta1, Beta2: beta2, Epsilon: epsilon}, nil
+	case "lamb":
+		return optim.LAMB{Beta1: beta1, Beta2: beta2, Epsilon: epsilon}, nil
 	}
-	return nil, fmt.Errorf("unknown optimizer %q; want momentum or rmsprop", o.Name)
+	return nil, fmt.Errorf("unknown optimizer %q; want momentum, sgd, rmsprop, adam, adamw or lamb", o.Name)
 }
 
 func schedule(c api.Schedule, steps int64, stepsAnEpoch float64) (optim.Schedule, error) {
@@ -79,8 +91,14 @@ func schedule(c api.Schedule, steps int64, stepsAnEpoch float64) (optim.Schedule
 		s = optim.Constant(c.Rate)
 	case "exponential":
 		s = optim.Exponential(c.Rate, max(1, int64(c.DecayEpochs*stepsAnEpoch)), c.DecayRate, true)
+	case "steps":
+		at := make([]int64, len(c.Boundaries))
+		for i, epochs := range c.Boundaries {
+			at[i] = int64(epochs * stepsAnEpoch)
+		}
+		s = optim.Steps(c.Rate, at, c.Factor)
 	default:
-		return nil, fmt.Errorf("unknown learning rate schedule %q; want cosine, exponential or constant", c.Name)
+		return nil, fmt.Errorf("unknown learning rate schedule %q; want cosine, exponential, steps or constant", c.Name)
 	}
 	if c.WarmupSteps > 0 {
 		s = optim.Warmup(c.WarmupSteps, s)

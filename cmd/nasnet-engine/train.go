@@ -90,11 +90,14 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 	if r.Dir == "" {
 		return api.TrainResult{}, usage(fmt.Errorf("train: no run directory given"))
 	}
-	images, _, err := trainingImages(r.Data)
+	images, heldOut, err := trainingImages(r.Data)
 	if err != nil {
 		return api.TrainResult{}, err
 	}
 	o, err := trainOptions(plan, r.Train, images.Len(), r.Seed, r.Threads)
+	if err == nil {
+		o, err = withExtras(o, r, plan, heldOut)
+	}
 	if err == nil {
 		err = fits(plan, images)
 	}
@@ -104,7 +107,7 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 	o.Dir, o.Digest = r.Dir, r.Digest
 	o.OnProgress = report("train", emit)
 	o.OnNote = func(text string) { emit(engine.Note("%s", text)) }
-	t, err := train.New(o, trainingSource(images, r.Data, o.Batch, r.Seed), tower(plan, r.Train))
+	t, err := train.New(o, trainingSource(images, r.Data, o.Batch/o.Accumulate, r.Seed), tower(plan, r.Train))
 	if err != nil {
 		return api.TrainResult{}, err
 	}
@@ -115,8 +118,18 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 	}
 	return api.TrainResult{
 		Steps: done.Steps, Epochs: done.Epochs, Loss: done.Loss, Checkpoint: done.Checkpoint,
-		ResumedAt: done.ResumedAt, Seconds: done.Seconds, Params: plan.Costs().Trainable,
+		Best: done.Best, BestTop1: done.BestMetric, Ended: done.Ended,
+		ResumedAt: done.ResumedAt, Seconds: done.Seconds, Params: plan.Costs().Trainable, ImagesPerSecond: throughput(done, o.Batch),
 	}, nil
+}
+
+// throughput leaves out the first step, which holds the graph's optimization.
+func throughput(r train.Result, batch int64) float64 {
+	steps, seconds := r.Steps-r.ResumedAt-1, r.Seconds-r.FirstSeconds
+	if steps <= 0 || seconds <= 0 {
+		return 0
+	}
+	return float64(steps*batch) / seconds
 }
 
 // blankImages are as many black pictures as a batch, for timing alone.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -39,7 +40,8 @@ func usagef(format string, args ...any) error {
 type app struct {
 	stdout, stderr io.Writer
 	config         string
-	set            []string
+	set            []string // --set; its first use replaces the list
+	short          []string // keys set by flags of their own, stronger than --set
 	run            string
 	json           bool
 	logLevel       string
@@ -61,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&a.json, "json", false, "print one JSON document on standard output, and nothing else there")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "debug | info | warn | error")
 	flags.StringVar(&a.logFormat, "log-format", "console", "console | json, on standard error")
-	flags.Func("seed", "of every random number", func(v string) error { a.set = append(a.set, "seed="+v); return nil })
+	flags.Func("seed", "of every random number", func(v string) error { a.short = append(a.short, "seed="+v); return nil })
 	root.AddCommand(a.runCommand(), a.searchCommand(), a.trainCommand(), a.evalCommand(), a.exportCommand(), a.predictCommand(), a.weightsCommand(),
 		a.serveCommand(), a.dataCommand(), a.describeCommand(), a.drawCommand(), a.doctorCommand(), a.benchCommand(), a.versionCommand())
 	root.SetArgs(args)
@@ -96,7 +98,7 @@ func exitCode(err error) int {
 // load reads the configuration that the flags name, and refuses what it asks for
 // that commands cannot do yet: nothing is ignored.
 func (a *app) load() (configs.Config, error) {
-	c, err := configs.Load(configs.Source{Config: a.config, Set: a.set, Env: os.Environ()})
+	c, err := configs.Load(configs.Source{Config: a.config, Set: slices.Concat(a.set, a.short), Env: os.Environ()})
 	switch {
 	case err != nil:
 	case c.Data.Set != "cifar10":

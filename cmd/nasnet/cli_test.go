@@ -81,3 +81,14 @@ func TestSearchSpecCoversWhatDecidesRewards(t *testing.T) {
 		t.Error("the number of workers changes the specification")
 	}
 }
+
+// Flags that stand for a key hold beside --set, in any order.
+func TestShortFormsStandBesideSet(t *testing.T) {
+	dir := t.TempDir()
+	code, _, errs := nasnet("train", "--run", dir, "--seed", "-7", "--precision", "fp8", "--set", "train.batch=0", "--devices", "cpu:0,tpu:1", "--set", "train.mixup=-1")
+	for _, want := range []string{"seed", "-7", "fp8", "train.batch", `"tpu:1"`, "train.mixup"} {
+		if code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("exit code %d; the message lacks %q:\n%s", code, want, errs)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -64,14 +65,36 @@ func dataRequest(c configs.Config, set sets.CIFAR, n, heldOut int) api.Data {
 	}
 }
 
-// recipe translates the training section.
+// recipe translates the training section, without what only a whole training
+// has.
 func recipe(t configs.Train) api.Training {
+	o := api.Optimizer{Name: t.Optimizer.Name, Momentum: t.Optimizer.Momentum, Nesterov: t.Optimizer.Nesterov, Decay: t.Optimizer.Decay, Epsilon: t.Optimizer.Epsilon}
+	if slices.Contains([]string{"adam", "adamw", "lamb"}, o.Name) {
+		o.Beta1, o.Beta2, o.Epsilon = t.Optimizer.Beta1, t.Optimizer.Beta2, t.Optimizer.AdamEpsilon
+	}
+	rate := t.LearningRate
+	if t.RateBatch > 0 { // linear scaling (Goyal et al., arXiv 1706.02677)
+		rate *= float64(t.Batch) / float64(t.RateBatch)
+	}
 	return api.Training{
-		Batch: int64(t.Batch), Epochs: t.Epochs, Steps: t.Steps,
-		Optimizer:   api.Optimizer{Name: t.Optimizer.Name, Momentum: t.Optimizer.Momentum, Nesterov: t.Optimizer.Nesterov, Decay: t.Optimizer.Decay, Epsilon: t.Optimizer.Epsilon},
-		Schedule:    api.Schedule{Name: t.Schedule.Name, Rate: t.LearningRate, WarmupSteps: t.Schedule.WarmupSteps, DecayEpochs: t.Schedule.DecayEpochs, DecayRate: t.Schedule.DecayRate},
-		WeightDecay: t.WeightDecay, ClipNorm: t.ClipNorm, LabelSmoothing: t.LabelSmoothing, AuxWeight: t.AuxWeight,
+		Batch: int64(t.Batch), Epochs: t.Epochs, Steps: t.Steps, Optimizer: o,
+		Schedule: api.Schedule{
+			Name: t.Schedule.Name, Rate: rate, WarmupSteps: t.Schedule.WarmupSteps, DecayEpochs: t.Schedule.DecayEpochs, DecayRate: t.Schedule.DecayRate,
+			Boundaries: t.Schedule.Boundaries, Factor: t.Schedule.Factor,
+		},
+		WeightDecay: t.WeightDecay, ClipNorm: t.ClipNorm, LabelSmoothing: t.LabelSmoothing, Mixup: t.Mixup, AuxWeight: t.AuxWeight,
 		DropPathVersion: t.DropPath.Version, EMA: t.EMA.Decay, CheckpointSteps: t.Checkpoint.Steps, KeepCheckpoints: t.Checkpoint.Keep, ReportSteps: t.ReportSteps,
+	}
+}
+
+// runExtras translates what a whole training has and a child has not. text is
+// the configuration, for TensorBoard.
+func runExtras(t configs.Train, text string) api.RunExtras {
+	return api.RunExtras{
+		Accumulate: int64(t.Accumulate), Devices: t.Devices, BudgetSeconds: t.BudgetSeconds, KeepHours: t.Checkpoint.Hours,
+		EvaluateEpochs: t.Evaluation.EveryEpochs, Patience: t.Evaluation.Patience,
+		EventImages: t.Events.Images, HistogramSteps: t.Events.HistogramSteps, EventText: text,
+		Weights: t.FineTune.Weights, NewHead: t.FineTune.NewHead, Freeze: t.FineTune.Freeze, BodyRate: t.FineTune.BodyRate,
 	}
 }
 

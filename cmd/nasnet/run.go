@@ -162,10 +162,16 @@ func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
 	var out api.TrainResult
 	show, end := c.progress("train", "steps")
 	defer end()
-	err := call(ctx, c.launcher, engine.Job{Command: api.Train, OnEvent: show, Request: api.TrainRequest{
+	text, err := c.config.Marshal()
+	if err != nil {
+		return out, err
+	}
+	t := recipe(c.config.Train)
+	t.Run = runExtras(c.config.Train, "```yaml\n"+string(text)+"```")
+	err = call(ctx, c.launcher, engine.Job{Command: api.Train, OnEvent: show, Request: api.TrainRequest{
 		Dir: c.dir.Path, Digest: c.config.Digest("train", "data", "model", "search"), Model: c.model, Seed: c.config.Seed,
 		Data:  dataRequest(c.config, c.set, 0, c.config.Data.Validation),
-		Train: recipe(c.config.Train), Threads: threads(c.config.Engine),
+		Train: t, Threads: threads(c.config.Engine),
 	}}, &out)
 	return out, err
 }

@@ -38,27 +38,46 @@ func (a *app) single(c *cobra.Command) (*chain, error) {
 }
 
 func (a *app) trainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "train", Short: "Train one network on CIFAR-10, or go on with its training", Args: cobra.NoArgs,
-		Example: "  nasnet train --config cifar10-small --run runs/small --json", RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.single(c)
-			if err != nil {
-				return err
-			}
-			defer s.dir.Close()
-			if err := s.keepConfig(); err != nil {
-				return err
-			}
-			out, err := s.train(c.Context())
-			if err != nil {
-				return err
-			}
-			if _, err := s.dir.WriteJSON("train.json", out); err != nil {
-				return err
-			}
-			return a.document(out)
-		},
+	c := &cobra.Command{
+		Use: "train", Short: "Train or fine-tune one network on CIFAR-10, or go on with its training", Args: cobra.NoArgs,
+		Long: "Train one network on CIFAR-10. The same command goes on with a training that was\n" +
+			"interrupted. Flags are short forms of configuration keys; --set reaches all of them.",
+		Example: "  nasnet train --config cifar10-small --run runs/small --json\n" +
+			"  nasnet train --config cifar10-small --devices cpu:0,cpu:1 --run runs/two\n" +
+			"  nasnet train --config mine.yaml --fine-tune runs/small/checkpoints/step-00015640 --run runs/tuned",
 	}
+	c.Flags().Func("devices", "replicas that share a step's images: cpu:0,cpu:1 or gpu:all (train.devices)", func(v string) error {
+		a.short = append(a.short, "train.devices=["+v+"]")
+		return nil
+	})
+	a.shortForm(c, "fine-tune", "train.fine_tune.weights", "begin with the weights of this checkpoint (train.fine_tune.weights)")
+	a.shortForm(c, "precision", "engine.precision", "fp32 | bf16 | fp16 (engine.precision)")
+	a.shortForm(c, "steps", "train.steps", "steps instead of epochs (train.steps)")
+	c.Flags().BoolFunc("xla", "compile with XLA (engine.xla)", func(v string) error { a.short = append(a.short, "engine.xla="+v); return nil })
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := a.single(c)
+		if err != nil {
+			return err
+		}
+		defer s.dir.Close()
+		if err := s.keepConfig(); err != nil {
+			return err
+		}
+		out, err := s.train(c.Context())
+		if err != nil {
+			return err
+		}
+		if _, err := s.dir.WriteJSON("train.json", out); err != nil {
+			return err
+		}
+		return a.document(out)
+	}
+	return c
+}
+
+// shortForm adds a flag that sets a key of the configuration.
+func (a *app) shortForm(c *cobra.Command, flag, key, usage string) {
+	c.Flags().Func(flag, usage, func(v string) error { a.short = append(a.short, key+"="+v); return nil })
 }
 
 // trained reads where a run's training ended. The run's own configuration is

@@ -48,20 +48,24 @@ type Data struct {
 
 // Optimizer says how gradients change weights.
 type Optimizer struct {
-	Name     string  `json:"name"` // momentum | rmsprop | adam
+	Name     string  `json:"name"` // momentum | sgd | rmsprop | adam | adamw | lamb
 	Momentum float64 `json:"momentum"`
 	Nesterov bool    `json:"nesterov"`
-	Decay    float64 `json:"decay"`   // rmsprop's mean square; adam's beta2
-	Epsilon  float64 `json:"epsilon"` // rmsprop, adam
+	Decay    float64 `json:"decay"`   // rmsprop's mean square
+	Epsilon  float64 `json:"epsilon"` // inside the root for rmsprop
+	Beta1    float64 `json:"beta1,omitempty"`
+	Beta2    float64 `json:"beta2,omitempty"`
 }
 
 // Schedule is the learning rate's.
 type Schedule struct {
-	Name        string  `json:"name"` // cosine | exponential | constant
-	Rate        float64 `json:"rate"`
-	WarmupSteps int64   `json:"warmup_steps"`
-	DecayEpochs float64 `json:"decay_epochs"` // exponential: epochs an interval
-	DecayRate   float64 `json:"decay_rate"`   // exponential: factor an interval
+	Name        string    `json:"name"` // cosine | exponential | steps | constant
+	Rate        float64   `json:"rate"`
+	WarmupSteps int64     `json:"warmup_steps"`
+	DecayEpochs float64   `json:"decay_epochs"`         // exponential: epochs an interval
+	DecayRate   float64   `json:"decay_rate"`           // exponential: factor an interval
+	Boundaries  []float64 `json:"boundaries,omitempty"` // steps: epochs
+	Factor      float64   `json:"factor,omitempty"`     // steps: factor at each
 }
 
 // Training is a recipe.
@@ -74,12 +78,31 @@ type Training struct {
 	WeightDecay     float64   `json:"weight_decay"`
 	ClipNorm        float64   `json:"clip_norm"`
 	LabelSmoothing  float64   `json:"label_smoothing"`
+	Mixup           float64   `json:"mixup,omitempty"`
 	AuxWeight       float64   `json:"aux_weight"`
 	DropPathVersion string    `json:"drop_path_version"`
 	EMA             float64   `json:"ema"`
 	CheckpointSteps int64     `json:"checkpoint_steps"`
 	KeepCheckpoints int       `json:"keep_checkpoints"`
 	ReportSteps     int64     `json:"report_steps"`
+	Run             RunExtras `json:"run"`
+}
+
+// RunExtras are what a whole training has and a search's child has not.
+type RunExtras struct {
+	Accumulate     int64    `json:"accumulate,omitempty"`
+	Devices        []string `json:"devices,omitempty"` // cpu:0, gpu:0, gpu:all
+	BudgetSeconds  float64  `json:"budget_seconds,omitempty"`
+	KeepHours      float64  `json:"keep_hours,omitempty"`      // a checkpoint for each so much time stays
+	EvaluateEpochs float64  `json:"evaluate_epochs,omitempty"` // between looks at the held-out images
+	Patience       int      `json:"patience,omitempty"`
+	EventImages    int      `json:"event_images,omitempty"`
+	HistogramSteps int64    `json:"histogram_steps,omitempty"`
+	EventText      string   `json:"event_text,omitempty"` // the configuration, for TensorBoard
+	Weights        string   `json:"weights,omitempty"`    // to begin with: checkpoint directory or prefix
+	NewHead        bool     `json:"new_head,omitempty"`
+	Freeze         []string `json:"freeze,omitempty"` // beginnings of names
+	BodyRate       float64  `json:"body_rate,omitempty"`
 }
 
 // TrialRequest asks for one child of a search.
@@ -120,9 +143,14 @@ type TrainResult struct {
 	Epochs     float64 `json:"epochs"`
 	Loss       float64 `json:"loss"`
 	Checkpoint string  `json:"checkpoint"`
+	Best       string  `json:"best,omitempty"`      // checkpoint of the best evaluation
+	BestTop1   float64 `json:"best_top1,omitempty"` // on the held-out images
+	Ended      string  `json:"ended,omitempty"`     // why training ended early
 	ResumedAt  int64   `json:"resumed_at"`
 	Seconds    float64 `json:"seconds"`
 	Params     int64   `json:"params"`
+
+	ImagesPerSecond float64 `json:"images_per_second"` // of this process, behind its first step
 }
 
 // EvalRequest asks for the accuracy of a checkpoint or a SavedModel.

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/pipeline/data"
+	"github.com/nasnet-go/nasnet/pipeline/train"
+	"github.com/nasnet-go/nasnet/tfgraph"
+	"github.com/nasnet-go/nasnet/tfgraph/optim"
+)
+
+// heads begin the names of the layers that classes decide the shape of.
+var heads = []string{"final_layer/FC/", "aux_"}
+
+// withExtras adds what a whole training has to its options.
+func withExtras(o train.Options, r api.TrainRequest, plan *model.Plan, heldOut data.Images) (train.Options, error) {
+	x := r.Train.Run
+	var err error
+	if o.Devices, o.Session.CPUDevices, err = devices(x.Devices); err != nil {
+		return o, err
+	}
+	o.Accumulate = max(1, x.Accumulate)
+	o.Budget = time.Duration(x.BudgetSeconds * float64(time.Second))
+	o.KeepEvery = time.Duration(x.KeepHours * float64(time.Hour))
+	o.Events = train.Events{Text: x.EventText, Images: x.EventImages, Histograms: x.HistogramSteps}
+	if x.EvaluateEpochs > 0 {
+		o.Evaluation = train.Evaluation{
+			Run: heldOutTop1(r, plan, heldOut), Every: max(1, int64(x.EvaluateEpochs*float64(o.Epoch)/float64(o.Batch))),
+			Metric: "top1", Patience: x.Patience,
+		}
+	}
+	if x.Weights != "" {
+		o.Initial = train.Initial{Prefix: checkpointPrefix(x.Weights), Averages: true}
+		if x.NewHead {
+			o.Initial.Anew = heads
+		}
+	}
+	for _, name := range x.Freeze {
+		o.RateScales = append(o.RateScales, train.RateScale{Names: name})
+	}
+	if x.BodyRate != 1 && x.Weights != "" { // the heads keep the whole rate
+		for _, name := range heads {
+			o.RateScales = append(o.RateScales, train.RateScale{Names: name, Scale: 1})
+		}
+		o.RateScales = append(o.RateScales, train.RateScale{Scale: float32(x.BodyRate)})
+	}
+	return o, nil
+}
+
+// checkpointPrefix is that of a checkpoint's directory, or the path itself.
+func checkpointPrefix(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return train.Checkpoint{Dir: path}.Prefix()
+	}
+	return path
+}
+
+// heldOutTop1 measures the network on the held-out images, by its moving
+// averages where it has them. Its tower is added at the first call.
+func heldOutTop1(r api.TrainRequest, plan *model.Plan, heldOut data.Images) func(context.Context, *train.Trainer) (map[string]float64, error) {
+	var e *evaluation
+	return func(ctx context.Context, t *train.Trainer) (map[string]float64, error) {
+		if e == nil {
+			made := newEvaluation(t.Graph.Root().Sub("held_out"), t.Store.SharedAs(optim.AverageSuffix), plan, heldOut, r.Data, 100)
+			e = &made
+		}
+		measured, err := measure(ctx, t.Session, *e, nil)
+		return map[string]float64{"top1": measured.Top1, "top5": measured.Top5, "loss": measured.Loss}, err
+	}
+}
+
+var gpuDevice = regexp.MustCompile(`GPU:(\d+)$`)
+
+// devices translates names such as cpu:1 and gpu:all to TensorFlow's, and tells
+// how many virtual CPU devices they need.
+func devices(names []string) (list []string, cpus int, err error) {
+	for _, name := range names {
+		kind, number, _ := strings.Cut(name, ":")
+		switch {
+		case name == "gpu:all":
+			found, err := gpus()
+			if err != nil {
+				return nil, 0, err
+			}
+			list = append(list, found...)
+		case kind == "cpu":
+			n, err := strconv.Atoi(number)
+			if err != nil || n > 64 {
+				return nil, 0, fmt.Errorf("device %q; want cpu:0 to cpu:64", name)
+			}
+			cpus = max(cpus, n+1)
+			list = append(list, "/device:CPU:"+number)
+		case kind == "gpu":
+			list = append(list, "/device:GPU:"+number)
+		default:
+			return nil, 0, fmt.Errorf("device %q; want cpu:N, gpu:N or gpu:all", name)
+		}
+	}
+	return list, cpus, nil
+}
+
+// gpus are the names of the GPUs that TensorFlow sees.
+func gpus() ([]string, error) {
+	sess, err := tfgraph.NewSession(tfgraph.New(), tfgraph.SessionOptions{AllowGrowth: true})
+	if err != nil {
+		return nil, err
+	}
+	defer sess.Close()
+	all, err := sess.Devices()
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	var list []string
+	for _, d := range all {
+		if m := gpuDevice.FindStringSubmatch(d.Name); m != nil {
+			list = append(list, "/device:GPU:"+m[1])
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("gpu:all: TensorFlow sees no GPU here (`nasnet doctor` lists its devices); use cpu:0, or a TensorFlow library with GPU support")
+	}
+	return list, nil
+}
