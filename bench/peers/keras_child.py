@@ -19,15 +19,7 @@ import numpy as np  # noqa: E402
 import keras  # noqa: E402
 from keras import layers as L  # noqa: E402
 
-OPS = {"sep3": 3, "sep5": 5, "sep7": 7}
-NORMAL = dict(
-    blocks=[((0, "sep5"), (1, "sep3")), ((1, "sep5"), (1, "sep3")), ((0, "avg"), (1, "none")),
-            ((1, "avg"), (1, "avg")), ((0, "sep3"), (0, "none"))],
-    concat=[1, 2, 3, 4, 5, 6])
-REDUCTION = dict(
-    blocks=[((0, "sep5"), (1, "sep7")), ((0, "max"), (1, "sep7")), ((0, "avg"), (1, "sep5")),
-            ((3, "none"), (2, "avg")), ((2, "sep3"), (0, "max"))],
-    concat=[3, 4, 5, 6])
+from nasnet_cells import NORMAL, OPS, REDUCTION  # noqa: E402
 
 
 def norm(x):
@@ -102,12 +94,17 @@ def main():
     p.add_argument("--filters", type=int, default=32)
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--steps", type=int, default=0, help="timed steps after ten for warming up")
+    p.add_argument("--mobile", action="store_true", help="keras.applications' NASNetMobile instead of the child")
+    p.add_argument("--pixels", type=int, default=32)
     p.add_argument("--jit", choices=["auto", "on", "off"], default="auto", help="Keras' jit_compile")
     a = p.parse_args()
     rng = np.random.default_rng(0)
-    images = rng.normal(size=(a.batch, 32, 32, 3)).astype("float32")
+    images = rng.normal(size=(a.batch, a.pixels, a.pixels, 3)).astype("float32")
     labels = rng.integers(0, 10, a.batch)
-    model = child(a.normal_cells, a.filters)
+    if a.mobile:
+        model = keras.applications.NASNetMobile((a.pixels, a.pixels, 3), weights=None, classifier_activation=None)
+    else:
+        model = child(a.normal_cells, a.filters)
     model.compile(keras.optimizers.SGD(0.025, momentum=0.9, global_clipnorm=5.0),
                   keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"],
                   jit_compile={"auto": "auto", "on": True, "off": False}[a.jit])

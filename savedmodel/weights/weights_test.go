@@ -96,10 +96,11 @@ func TestAuxiliaryHeadIsOptional(t *testing.T) {
 // under one name.
 func TestKerasNames(t *testing.T) {
 	for ours, want := range map[string]string{
-		"conv0/weights":                                                        "stem_conv1/kernel",
-		"cell_stem_0/1x1/weights":                                              "reduction_conv_1_stem_1/kernel",
-		"cell_stem_1/prev_1x1/weights":                                         "adjust_conv_projection_stem_2/kernel",
-		"cell_3/beginning_bn/gamma":                                            "normal_bn_1_3/gamma",
+		"conv0/weights":                "stem_conv1/kernel",
+		"cell_stem_0/1x1/weights":      "reduction_conv_1_stem_1/kernel",
+		"cell_stem_1/prev_1x1/weights": "adjust_conv_projection_stem_2/kernel",
+		"cell_3/beginning_bn/gamma":    "normal_bn_1_3/gamma",
+
 		"cell_4/comb_iter_0/left/separable_5x5_1/depthwise_weights":            "separable_conv_1_normal_left1_5/depthwise_kernel",
 		"cell_11/comb_iter_4/left/bn_sep_3x3_2/moving_mean":                    "separable_conv_2_bn_normal_left5_12/moving_mean",
 		"reduction_cell_0/comb_iter_4/left/separable_3x3_2/pointwise_weights":  "separable_conv_2_reduction_left4_reduce_4/pointwise_kernel",
