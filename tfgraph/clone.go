@@ -58,18 +58,11 @@ type cloning struct {
 }
 
 func (c *cloning) run(prefix, device string, outs []Tensor) error {
-	raw, err := c.g.Definition()
+	nodes, err := c.g.nodes()
 	if err != nil {
 		return err
 	}
-	var def graphpb.GraphDef
-	if err := proto.Unmarshal(raw, &def); err != nil {
-		return err
-	}
-	c.nodes, c.taken, c.mapped = map[string]*nodepb.NodeDef{}, map[string]bool{}, map[string]bool{}
-	for _, n := range def.Node {
-		c.nodes[n.Name] = n
-	}
+	c.nodes, c.taken, c.mapped = nodes, map[string]bool{}, map[string]bool{}
 	var todo []string
 	for _, t := range outs {
 		if !t.ok {
@@ -123,11 +116,7 @@ func (c *cloning) take(name string) []string {
 // input returns how a copied node names its input, and the node to be copied
 // for it, if any.
 func (c *cloning) input(in string) (source, own string) {
-	name, index := in, 0
-	if head, tail, ok := strings.Cut(in, ":"); ok {
-		name = head
-		fmt.Sscanf(tail, "%d", &index)
-	}
+	name, index := endpoint(in)
 	key := fmt.Sprintf("%s:%d", name, index)
 	to, replaced := c.replace[key]
 	if !replaced && !sharedOps[c.nodes[name].GetOp()] {

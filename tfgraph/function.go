@@ -66,7 +66,19 @@ func (s *Scope) Define(name string, args []Spec, body func(s *Scope, args []Tens
 		}
 		f.Outputs = append(f.Outputs, SpecOf(r))
 	}
-	def, err := functionDef(inner, name, params, results)
+	names := func(ts []Tensor) []string {
+		list := make([]string, len(ts))
+		for i, t := range ts {
+			list[i] = t.Name()
+		}
+		return list
+	}
+	raw, err := inner.Definition()
+	if err != nil {
+		s.Fail("function %s: %v", name, err)
+		return f
+	}
+	def, err := functionDef(raw, name, names(params), names(results))
 	if err == nil {
 		err = s.g.importLibrary(def)
 	}
@@ -88,12 +100,9 @@ func (g *Graph) importLibrary(def *funcpb.FunctionDef) error {
 	return g.tf.Import(b, "")
 }
 
-// functionDef converts a graph to a FunctionDef through the C API.
-func functionDef(g *Graph, name string, params, results []Tensor) (*funcpb.FunctionDef, error) {
-	graphDef, err := g.Definition()
-	if err != nil {
-		return nil, err
-	}
+// functionDef converts a GraphDef to a FunctionDef through the C API. Arguments
+// and results are named node:output.
+func functionDef(graphDef []byte, name string, params, results []string) (*funcpb.FunctionDef, error) {
 	status := C.TF_NewStatus()
 	defer C.TF_DeleteStatus(status)
 	cg := C.TF_NewGraph()
@@ -133,13 +142,14 @@ func importInto(cg *C.TF_Graph, def []byte, status *C.TF_Status) error {
 	return statusErr(status)
 }
 
-func cOutputs(cg *C.TF_Graph, ts []Tensor) []C.TF_Output {
-	out := make([]C.TF_Output, len(ts))
-	for i, t := range ts {
-		name := C.CString(t.out.Op.Name())
-		out[i].oper = C.TF_GraphOperationByName(cg, name)
-		out[i].index = C.int(t.out.Index)
-		C.free(unsafe.Pointer(name))
+func cOutputs(cg *C.TF_Graph, names []string) []C.TF_Output {
+	out := make([]C.TF_Output, len(names))
+	for i, name := range names {
+		node, index := endpoint(name)
+		cname := C.CString(node)
+		out[i].oper = C.TF_GraphOperationByName(cg, cname)
+		out[i].index = C.int(index)
+		C.free(unsafe.Pointer(cname))
 	}
 	return out
 }
@@ -229,6 +239,8 @@ func attrValue(v any) (*attrpb.AttrValue, error) {
 			list.Type = append(list.Type, typespb.DataType(t))
 		}
 		return &attrpb.AttrValue{Value: &attrpb.AttrValue_List{List: list}}, nil
+	case Shape:
+		return &attrpb.AttrValue{Value: &attrpb.AttrValue_Shape{Shape: shapeProto(v)}}, nil
 	case []Shape:
 		list := &attrpb.AttrValue_ListValue{}
 		for _, sh := range v {

@@ -178,6 +178,9 @@ func (b *builder) dropPath(s *tfgraph.Scope, i int, x tfgraph.Tensor) tfgraph.Te
 	return x
 }
 
+// dropoutSite keeps dropout's random numbers apart from those of drop path.
+const dropoutSite = 1 << 29
+
 func (b *builder) dropout(s *tfgraph.Scope, i int, x tfgraph.Tensor) tfgraph.Tensor {
 	keep := float32(b.plan.Model.DropoutKeep)
 	if !b.o.Training || keep >= 1 {
@@ -186,6 +189,6 @@ func (b *builder) dropout(s *tfgraph.Scope, i int, x tfgraph.Tensor) tfgraph.Ten
 	if !b.o.Noise.Valid() {
 		return s.Fail("the model drops units (dropout_keep %g), but a noise key was not given", keep)
 	}
-	key := tfgraph.Add(s, b.o.Noise, tfgraph.Vector(s, int64(i)<<32, int64(0)))
+	key := tfgraph.Add(s, b.o.Noise, tfgraph.Vector(s, dropoutSite+int64(i), int64(0)))
 	return nn.Dropout(s, x, tfgraph.StatelessUniform(s, tfgraph.ShapeOf(s, x), key), keep)
 }

@@ -54,12 +54,14 @@ func trainOptions(plan *model.Plan, t api.Training, n int64, seed int64, th api.
 	if err != nil {
 		return train.Options{}, err
 	}
+	session := sessionOptions(th)
+	session.XLA = false // the step is one compiled function instead
 	return train.Options{
-		Batch: t.Batch, Steps: steps, Epoch: n, Rule: rule, Rate: rate,
+		XLA: th.XLA, Batch: t.Batch, Steps: steps, Epoch: n, Rule: rule, Rate: rate,
 		WeightDecay: float32(t.WeightDecay), ClipNorm: float32(t.ClipNorm), EMA: float32(t.EMA),
 		DropPath: train.DropPath{Keep: plan.Model.DropPathKeep, Version: t.DropPathVersion, Cells: plan.TotalCells, Steps: steps},
 		Seed:     seed, CheckpointSteps: t.CheckpointSteps, KeepCheckpoints: t.KeepCheckpoints, ReportSteps: t.ReportSteps,
-		Session: sessionOptions(th),
+		Session: session,
 	}, nil
 }
 

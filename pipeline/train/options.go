@@ -35,6 +35,10 @@ type Options struct {
 	Devices    []string
 	Accumulate int64 // batches whose gradients are averaged into one update; 0: 1
 
+	// XLA compiles the whole step, with static shapes: the way an XLA device
+	// such as a TPU takes. With one device, without accumulation.
+	XLA bool
+
 	CheckpointSteps int64         // steps between checkpoints; 0: only at the end
 	KeepCheckpoints int           // newest ones that stay, beside the best; 0: 3
 	KeepEvery       time.Duration // one for each so much time stays for good; 0: none
@@ -87,6 +91,7 @@ func (o Options) Validate() error {
 	want(o.Batch >= 1, "batch %d: want at least 1", o.Batch)
 	want(o.Batch%parts == 0, "batch %d: want a multiple of the %d parts that %d devices and %d accumulated batches make", o.Batch, parts, len(o.Devices), o.Accumulate)
 	want(o.Accumulate >= 0, "accumulate %d: want 1 or more", o.Accumulate)
+	want(!o.XLA || o.Accumulate <= 1 && len(o.Devices) <= 1, "XLA compiles a step of one device without accumulated batches; here are %d devices and %d batches", len(o.Devices), o.Accumulate)
 	want(o.Steps >= 1, "steps %d: want at least 1", o.Steps)
 	want(o.Rule != nil, "no optimizer given")
 	want(o.Rate != nil, "no learning rate schedule given")

@@ -78,7 +78,16 @@ func newStep(s *tfgraph.Scope, st *tfgraph.Store, src Source, build Build, o Opt
 		grads = x.sums.add(us.Sub("accumulate"), x.vars, grads, float32(o.Accumulate), tower.Updates)
 	}
 	x.update(us, st, tower, grads, o)
+	if o.XLA {
+		x.compile(s.Sub("compiled"))
+	}
 	return x
+}
+
+// compile puts the whole step into one function for XLA.
+func (x *step) compile(s *tfgraph.Scope) {
+	outs, call := tfgraph.Compile(s, "train_step", []tfgraph.Tensor{x.scalars, x.norms}, x.train)
+	x.scalars, x.norms, x.train = outs[0], outs[1], call
 }
 
 // gradients are those of the loss, divided by the number of replicas so that

@@ -4,7 +4,7 @@ import "github.com/nasnet-go/nasnet/tfgraph"
 
 // mixupSite keeps mixup's random numbers apart from those of other uses of a
 // step's key.
-const mixupSite = int64(1) << 62
+const mixupSite = int64(1) << 30
 
 // Mixup mixes each example of a batch with the one at the other end of it:
 // share*x + (1-share)*mirror(x), images [N,H,W,C] and targets [N,K] alike. The
