@@ -12,11 +12,15 @@ import (
 )
 
 // boundaryOps end what is compiled: their outputs become arguments. A read of
-// a variable is compiled, its handle is an argument.
-var boundaryOps = map[string]bool{"Placeholder": true, "VarHandleOp": true, "IteratorV2": true, "IteratorGetNext": true}
+// a variable is compiled, its handle is an argument. Random numbers are drawn
+// outside, because XLA would draw others than the kernels do.
+var boundaryOps = map[string]bool{
+	"Placeholder": true, "VarHandleOp": true, "IteratorV2": true, "IteratorGetNext": true,
+	"StatelessRandomUniform": true, "StatelessRandomGammaV2": true,
+}
 
 // Compile moves everything that outs and effects depend on, back to
-// placeholders, variables and iterators, into one function that XLA must
+// placeholders, variables, iterators and random numbers, into one function that XLA must
 // compile as a whole, and returns its outputs and the operation that runs it.
 // Effects are operations without outputs, such as assignments. What XLA cannot
 // compile, or a shape that is not static, is an error when the session runs it.

@@ -205,15 +205,10 @@ func ArgMax(s *Scope, x Tensor) Tensor {
 	return s.One("ArgMax", nil, x, Scalarc(s, int32(-1)))
 }
 
-// philox is the generator of the stateless operations, by its number in
-// TensorFlow's RNG algorithms: named, XLA draws the same numbers as the CPU.
-const philox = int32(1)
-
 // StatelessUniform is uniform [0,1) float32 noise of a run-time shape, a pure
 // function of seed, an int64 [2].
 func StatelessUniform(s *Scope, shape, seed Tensor) Tensor {
-	key := s.Add("StatelessRandomGetKeyCounter", nil, Cast(s, seed, Int32)) // XLA has no kernel for int64
-	return s.One("StatelessRandomUniformV2", Attrs{"dtype": Float32}, Cast(s, shape, Int32), key.Output(0), key.Output(1), Scalarc(s, philox))
+	return s.One("StatelessRandomUniform", Attrs{"dtype": Float32}, shape, seed)
 }
 
 // StatelessInts are uniform int32 in [low, high), a pure function of seed.

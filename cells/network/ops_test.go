@@ -25,8 +25,11 @@ func trained(t *testing.T, p *model.Plan, batch int64) (*tfgraph.Graph, *tfgraph
 	g := tfgraph.New()
 	s, st := g.Root(), tfgraph.NewStore(3)
 	in := p.Model.Input
-	images := tfgraph.StatelessUniform(s, tfgraph.Vector(s, batch, int64(in[0]), int64(in[1]), int64(in[2])), tfgraph.Vector(s, int64(7), int64(9)))
-	images = tfgraph.Reshape(s, images, batch, int64(in[0]), int64(in[1]), int64(in[2]))
+	pixels := make([]float32, batch*int64(in[0]*in[1]*in[2]))
+	for i := range pixels {
+		pixels[i] = float32((i*7919)%1000) / 1000
+	}
+	images := tfgraph.Const(s, pixels, batch, int64(in[0]), int64(in[1]), int64(in[2]))
 	out := network.Build(s, st, p, images, network.Options{Training: true})
 	labels := tfgraph.Vector(s, make([]int64, batch)...)
 	loss := nn.CrossEntropy(s, out.Logits, nn.Targets(s, labels, int32(p.Model.Classes), 0))
