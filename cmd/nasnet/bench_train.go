@@ -82,6 +82,7 @@ type benchRow struct {
 func (a *app) benchTrainCommand() *cobra.Command {
 	var steps int64
 	var rounds int
+	var compiled bool
 	var keras, torch, scripts, only string
 	c := &cobra.Command{
 		Use: "train", Short: "Images a second in training, beside Keras and PyTorch where they are", Args: cobra.NoArgs,
@@ -95,6 +96,7 @@ func (a *app) benchTrainCommand() *cobra.Command {
 	c.Flags().IntVar(&rounds, "rounds", 3, "runs of each")
 	c.Flags().StringVar(&keras, "keras-python", "", "Python with Keras and TensorFlow")
 	c.Flags().StringVar(&torch, "torch-python", "", "Python with PyTorch")
+	c.Flags().BoolVar(&compiled, "torch-compile", false, "time PyTorch compiled too; compiling takes minutes")
 	c.Flags().StringVar(&scripts, "peers", "bench/peers", "directory of the peers' scripts")
 	c.Flags().StringVar(&only, "net", "", "only networks whose name contains this")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -112,7 +114,10 @@ func (a *app) benchTrainCommand() *cobra.Command {
 		}
 		if torch != "" {
 			script := filepath.Join(scripts, "torch_child.py")
-			runners = append(runners, runner{"torch, eager", peer(torch, script)}, runner{"torch, compiled", peer(torch, script, "--compile")})
+			runners = append(runners, runner{"torch, eager", peer(torch, script)})
+			if compiled {
+				runners = append(runners, runner{"torch, compiled", peer(torch, script, "--compile")})
+			}
 		}
 		var rows []benchRow
 		for _, n := range benchNets {
