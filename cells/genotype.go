@@ -1,7 +1,5 @@
 package cells
 
-import "slices"
-
 // Op names one operation of a block.
 type Op string
 
@@ -83,10 +81,6 @@ func (c Cell) leaving() []int {
 	return c.Concat
 }
 
-func (c Cell) clone() Cell {
-	return Cell{slices.Clone(c.Blocks), slices.Clone(c.Concat), slices.Clone(c.Outputs)}
-}
-
 // Genotype is the architecture that a search finds: a normal cell and the cell
 // that halves the map.
 type Genotype struct {
@@ -97,11 +91,6 @@ type Genotype struct {
 	// Reduction is used with stride 2 on the cell's inputs. A one-cell
 	// genotype has it equal to Normal.
 	Reduction Cell
-}
-
-func (g Genotype) clone() Genotype {
-	g.Normal, g.Reduction = g.Normal.clone(), g.Reduction.clone()
-	return g
 }
 
 // States returns how many inputs a cell receives, 2 unless said otherwise.

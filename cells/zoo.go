@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // zooFiles are the published cells, a genotype file each. NASNet-B and -C are
@@ -16,27 +15,6 @@ import (
 //
 //go:embed zoo/*.yaml
 var zooFiles embed.FS
-
-// zooOf reads a built-in file once.
-var zooOf = sync.OnceValues(func() (map[string]Genotype, error) {
-	files, err := zooFiles.ReadDir("zoo")
-	if err != nil {
-		return nil, err
-	}
-	zoo := make(map[string]Genotype, len(files))
-	for _, f := range files {
-		text, err := zooFiles.ReadFile("zoo/" + f.Name())
-		if err != nil {
-			return nil, err
-		}
-		g, err := Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("built-in cell %s: %w", f.Name(), err)
-		}
-		zoo[strings.TrimSuffix(f.Name(), ".yaml")] = g
-	}
-	return zoo, nil
-})
 
 // NASNetA is the cell pair of the paper's figure 4 as slim released it,
 // concatenation flags included (slim nasnet_utils.py).
@@ -48,31 +26,37 @@ func NASNetA() Genotype {
 	return g
 }
 
-// Names lists the built-in genotypes.
+// Names lists the built-in genotypes, sorted.
 func Names() []string {
-	zoo, _ := zooOf() // an error is Lookup's to tell
-	names := make([]string, 0, len(zoo))
-	for n := range zoo {
-		names = append(names, n)
+	files, err := zooFiles.ReadDir("zoo")
+	if err != nil {
+		panic(err) // the directory is part of the program
 	}
-	slices.Sort(names)
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = strings.TrimSuffix(f.Name(), ".yaml")
+	}
 	return names
 }
 
 // Lookup returns a built-in genotype.
 func Lookup(name string) (Genotype, error) {
-	zoo, err := zooOf()
+	name = strings.ToLower(name)
+	if !slices.Contains(Names(), name) {
+		if name == "nasnet-b" || name == "nasnet-c" {
+			return Genotype{}, fmt.Errorf("cells: the blocks of %s were published as a figure only and are not shipped; a genotype file can hold them (inputs: 4 and outputs for B, add_layer_norm and add_instance_norm for both)", name)
+		}
+		return Genotype{}, fmt.Errorf("cells: no built-in cell %q; there are %s, or give a genotype file", name, strings.Join(Names(), ", "))
+	}
+	text, err := zooFiles.ReadFile("zoo/" + name + ".yaml")
 	if err != nil {
 		return Genotype{}, fmt.Errorf("cells: %w", err)
 	}
-	g, ok := zoo[strings.ToLower(name)]
-	switch {
-	case ok:
-		return g.clone(), nil
-	case slices.Contains([]string{"nasnet-b", "nasnet-c"}, strings.ToLower(name)):
-		return Genotype{}, fmt.Errorf("cells: the blocks of %s were published as a figure only and are not shipped; a genotype file can hold them (inputs: 4 and outputs for B, add_layer_norm and add_instance_norm for both)", name)
+	g, err := Parse(text)
+	if err != nil {
+		return Genotype{}, fmt.Errorf("cells: built-in cell %s: %w", name, err)
 	}
-	return Genotype{}, fmt.Errorf("cells: no built-in cell %q; there are %s, or give a genotype file", name, strings.Join(Names(), ", "))
+	return g, nil
 }
 
 // Load returns a built-in genotype, or reads a genotype file; a relative path is

@@ -70,10 +70,7 @@ func (c *cloning) run(prefix, device string, outs []Tensor) error {
 		}
 		todo = append(todo, t.Op().Name())
 	}
-	for len(todo) > 0 {
-		name := todo[len(todo)-1]
-		todo = append(todo[:len(todo)-1], c.take(name)...)
-	}
+	walk(todo, c.take)
 	if len(c.sub.Node) == 0 {
 		return nil
 	}
@@ -84,6 +81,15 @@ func (c *cloning) run(prefix, device string, outs []Tensor) error {
 	}
 	c.opts.Prefix, c.opts.Device = prefix, device
 	return c.g.tf.ImportWithOptions(b, c.opts)
+}
+
+// walk takes nodes and all that they need. take returns what a node needs, and
+// nothing the second time.
+func walk(todo []string, take func(name string) (needs []string)) {
+	for len(todo) > 0 {
+		name := todo[len(todo)-1]
+		todo = append(todo[:len(todo)-1], take(name)...)
+	}
 }
 
 // take copies a node and returns the nodes that it needs.

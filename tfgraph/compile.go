@@ -67,10 +67,7 @@ func (c *capture) run(s *Scope, name string, outs []Tensor) (Operation, error) {
 		}
 		todo, results = append(todo, t.Op().Name()), append(results, t.Name())
 	}
-	for len(todo) > 0 {
-		next := todo[len(todo)-1]
-		todo = append(todo[:len(todo)-1], c.take(next)...)
-	}
+	walk(todo, c.take)
 	c.sub.Versions = &versionpb.VersionDef{Producer: producer}
 	params, types := make([]string, len(c.args)), make([]DataType, len(c.args))
 	var inputs []any

@@ -37,19 +37,20 @@ func Keras(p *model.Plan, entries []Entry, o Options) (Mapping, error) {
 	if err != nil {
 		return Mapping{}, err
 	}
-	match := newMatcher(p, cleaned(entries), o)
+	original := map[string]string{} // names that stand in the file, by clean ones
+	named := make([]Entry, len(entries))
+	for i, e := range entries {
+		named[i] = Entry{clean(e.Name), e.Shape}
+		original[named[i].Name] = e.Name
+	}
+	match := newMatcher(p, named, o)
 	for _, v := range p.Variables() {
 		match.take(v, KerasName(v.Name, m.NormalCells/3))
 	}
 	mapping, err := match.result(func(string) bool { return false })
-	for name, s := range mapping.Sources { // back to the names that stand in the file
-		for _, e := range entries {
-			if clean(e.Name) == s.Name {
-				s.Name = e.Name
-				mapping.Sources[name] = s
-				break
-			}
-		}
+	for name, s := range mapping.Sources {
+		s.Name = original[s.Name]
+		mapping.Sources[name] = s
 	}
 	return mapping, err
 }
@@ -62,14 +63,6 @@ func clean(name string) string {
 		return name
 	}
 	return parts[0] + "/" + parts[len(parts)-1]
-}
-
-func cleaned(entries []Entry) []Entry {
-	out := make([]Entry, len(entries))
-	for i, e := range entries {
-		out[i] = Entry{clean(e.Name), e.Shape}
-	}
-	return out
 }
 
 // kerasOutside are the variables that are in no cell.
