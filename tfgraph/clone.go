@@ -17,25 +17,26 @@ var sharedOps = map[string]bool{"Placeholder": true, "VarHandleOp": true, "ReadV
 // Clone copies the operations that compute outs, below the scope's path and on
 // its device, with other tensors in place of some: for replicas of a network
 // with its gradients, which TensorFlow's C API adds without a device. Variables,
-// placeholders and iterators are shared with the original. It returns the
-// copies of outs; one that nothing replaced leads to is still copied.
-func Clone(s *Scope, outs []Tensor, replace map[Tensor]Tensor) []Tensor {
-	copies := make([]Tensor, len(outs))
+// placeholders and iterators are shared with the original, and what changes a
+// variable stays on the variable's machine. It returns the copies of outs and
+// of ops; one that nothing replaced leads to is still copied.
+func Clone(s *Scope, outs []Tensor, replace map[Tensor]Tensor, ops ...Operation) ([]Tensor, []Operation) {
+	copies, copiedOps := make([]Tensor, len(outs)), make([]Operation, len(ops))
 	if s.g.err != nil {
-		return copies
+		return copies, copiedOps
 	}
 	prefix := s.g.unique(s.join("clone"))
 	c := cloning{g: s.g, replace: map[string]tf.Output{}}
 	for from, to := range replace {
 		if !from.ok || !to.ok {
 			s.Fail("clone: a replaced tensor is not a tensor of the graph")
-			return copies
+			return copies, copiedOps
 		}
 		c.replace[from.Name()] = to.out
 	}
-	if err := c.run(prefix, s.device, outs); err != nil {
+	if err := c.run(prefix, s.device, outs, ops); err != nil {
 		s.Fail("clone: %v", err)
-		return copies
+		return copies, copiedOps
 	}
 	for i, t := range outs {
 		copies[i] = t
@@ -43,7 +44,10 @@ func Clone(s *Scope, outs []Tensor, replace map[Tensor]Tensor) []Tensor {
 			copies[i] = Tensor{out: op.Output(t.out.Index), ok: true}
 		}
 	}
-	return copies
+	for i, op := range ops {
+		copiedOps[i], _ = s.g.LookupOperation(prefix + "/" + op.Name())
+	}
+	return copies, copiedOps
 }
 
 // cloning is a copy under way.
@@ -57,7 +61,7 @@ type cloning struct {
 	mapped  map[string]bool
 }
 
-func (c *cloning) run(prefix, device string, outs []Tensor) error {
+func (c *cloning) run(prefix, device string, outs []Tensor, ops []Operation) error {
 	nodes, err := c.g.nodes()
 	if err != nil {
 		return err
@@ -69,6 +73,9 @@ func (c *cloning) run(prefix, device string, outs []Tensor) error {
 			return fmt.Errorf("an output is not a tensor of the graph")
 		}
 		todo = append(todo, t.Op().Name())
+	}
+	for _, op := range ops {
+		todo = append(todo, op.Name())
 	}
 	walk(todo, c.take)
 	if len(c.sub.Node) == 0 {

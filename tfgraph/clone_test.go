@@ -17,7 +17,8 @@ func cloned(s *tfgraph.Scope, st *tfgraph.Store) (outs, copies []tfgraph.Tensor)
 	w := st.Get(s, "w", []int64{2}, true, tfgraph.FilledInit(0.5))
 	loss := tfgraph.ReduceSum(s.Sub("net"), tfgraph.Square(s.Sub("net"), tfgraph.Mul(s.Sub("net"), w.Read, x)))
 	outs = append(tfgraph.Gradients(s, []tfgraph.Tensor{loss}, []tfgraph.Tensor{w.Read}), loss)
-	return outs, tfgraph.Clone(s.Sub("replica_1").On("/device:CPU:1"), outs, map[tfgraph.Tensor]tfgraph.Tensor{x: x2})
+	copies, _ = tfgraph.Clone(s.Sub("replica_1").On("/device:CPU:1"), outs, map[tfgraph.Tensor]tfgraph.Tensor{x: x2})
+	return outs, copies
 }
 
 func TestCloneComputesTheSameFromOtherInputs(t *testing.T) {

@@ -35,6 +35,7 @@ type Graph struct {
 	funcs map[string]bool
 	// filled are the constant tensors of Filled, by value, shape and device.
 	filled map[string]Tensor
+	device string // of operations that name none, and of variables
 	err    error
 }
 
@@ -43,8 +44,16 @@ func New() *Graph {
 	return &Graph{tf: tf.NewGraph(), used: map[string]int{}, funcs: map[string]bool{}, filled: map[string]Tensor{}}
 }
 
+// NewAt returns an empty graph whose operations and variables stand on a device
+// of one machine of a cluster, such as Cluster.HostDevice, unless told otherwise.
+func NewAt(device string) *Graph {
+	g := New()
+	g.device = device
+	return g
+}
+
 // Root returns the scope without a path.
-func (g *Graph) Root() *Scope { return &Scope{g: g} }
+func (g *Graph) Root() *Scope { return &Scope{g: g, device: g.device} }
 
 // Err returns the first error met while building, or nil.
 func (g *Graph) Err() error { return g.err }
@@ -124,10 +133,15 @@ func (s *Scope) Sub(format string, args ...any) *Scope {
 	return &t
 }
 
-// On returns the scope with a device such as "/device:CPU:0" for its operations.
+// On returns the scope with a device for its operations: "/device:CPU:0" is one
+// of the graph's own machine, "" leaves the choice to TensorFlow.
 func (s *Scope) On(device string) *Scope {
 	t := *s
 	t.device = device
+	if strings.HasPrefix(device, "/device:") {
+		machine, _, _ := strings.Cut(s.g.device, "/device:")
+		t.device = machine + device
+	}
 	return &t
 }
 

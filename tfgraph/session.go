@@ -31,6 +31,7 @@ const (
 // SessionOptions configures a Session; the zero value is TensorFlow's default.
 type SessionOptions struct {
 	Target         string   // "" in this process, or "grpc://host:port"
+	Cluster        *Cluster // the servers to run on, with the Target of the host
 	InterOp        int      // operations run at once; 0: one a core
 	IntraOp        int      // threads of one operation; 0: one a core
 	Grappler       Grappler // graph optimizer
@@ -78,6 +79,10 @@ func (o SessionOptions) proto() *configpb.ConfigProto {
 		AllowSoftPlacement:        true,
 		OperationTimeoutInMs:      o.TimeoutMillis,
 		GraphOptions:              &configpb.GraphOptions{RewriteOptions: o.rewriter(), OptimizerOptions: &configpb.OptimizerOptions{}},
+	}
+	if o.Cluster != nil {
+		c.ClusterDef = o.Cluster.proto()
+		c.IsolateSessionState = true
 	}
 	if o.CPUDevices > 1 {
 		c.DeviceCount = map[string]int32{"CPU": int32(o.CPUDevices)}

@@ -127,15 +127,15 @@ func (st *Store) constant(s *Scope, name string, dtype DataType, shape []int64) 
 	case !slices.Equal(value.Shape(), shape) || value.DataType() != dtype:
 		s.Fail("value of %s has shape %v, want %v", name, value.Shape(), shape)
 	default:
-		v.Read = s.g.Root().On(s.device).AddNamed(name, "Const", Attrs{"dtype": dtype, "value": value}).Output(0)
+		v.Read = s.g.Root().AddNamed(name, "Const", Attrs{"dtype": dtype, "value": value}).Output(0)
 	}
 	return v
 }
 
 func (st *Store) create(s *Scope, name string, dtype DataType, shape []int64, trainable bool, init Initializer) *Variable {
-	vs := s.g.Root().On(s.device).Sub("%s", name)
+	vs := s.g.Root().Sub("%s", name)
 	v := &Variable{Name: name, Shape: shape, DType: dtype, Trainable: trainable}
-	v.Handle = s.g.Root().On(s.device).AddNamed(name, "VarHandleOp", Attrs{
+	v.Handle = s.g.Root().AddNamed(name, "VarHandleOp", Attrs{
 		"dtype": dtype, "shape": Shape(shape), "shared_name": name,
 	}).Output(0)
 	v.Read = vs.One("ReadVariableOp", Attrs{"dtype": dtype}, v.Handle)
@@ -146,23 +146,31 @@ func (st *Store) create(s *Scope, name string, dtype DataType, shape []int64, tr
 
 // Assign sets the variable.
 func (v *Variable) Assign(s *Scope, x Tensor) Operation {
-	return s.Add("AssignVariableOp", nil, v.Handle, x)
+	return v.at(s).Add("AssignVariableOp", nil, v.Handle, x)
 }
 
 // AssignAdd adds to the variable.
 func (v *Variable) AssignAdd(s *Scope, x Tensor) Operation {
-	return s.Add("AssignAddVariableOp", nil, v.Handle, x)
+	return v.at(s).Add("AssignAddVariableOp", nil, v.Handle, x)
 }
 
 // AssignSub subtracts from the variable.
 func (v *Variable) AssignSub(s *Scope, x Tensor) Operation {
-	return s.Add("AssignSubVariableOp", nil, v.Handle, x)
+	return v.at(s).Add("AssignSubVariableOp", nil, v.Handle, x)
 }
 
 // ReadAfter reads the variable again, once the scope's control dependencies
 // have run.
 func (v *Variable) ReadAfter(s *Scope) Tensor {
-	return s.One("ReadVariableOp", Attrs{"dtype": v.DType}, v.Handle)
+	return v.at(s).One("ReadVariableOp", Attrs{"dtype": v.DType}, v.Handle)
+}
+
+// at is the scope on the variable's machine, for operations on its handle.
+func (v *Variable) at(s *Scope) *Scope {
+	if s.g.device == "" {
+		return s
+	}
+	return s.On(s.g.device)
 }
 
 // Init returns the operation that gives every variable its first value.

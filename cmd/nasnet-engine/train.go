@@ -99,6 +99,9 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 		o, err = withExtras(o, r, plan, heldOut)
 	}
 	if err == nil {
+		o, err = overCluster(o, r.Cluster)
+	}
+	if err == nil {
 		err = fits(plan, images)
 	}
 	if err != nil {

@@ -31,7 +31,8 @@ type Options struct {
 	// Devices are the replicas: each computes an equal share of a batch, with
 	// batch norm of its own share, and the gradients are averaged. The first
 	// must be TensorFlow's default device, which holds the variables. Empty:
-	// one replica there.
+	// one replica there. With Session.Cluster they are devices of its workers,
+	// and the host has variables, input, updates and checkpoints.
 	Devices    []string
 	Accumulate int64 // batches whose gradients are averaged into one update; 0: 1
 
@@ -79,6 +80,9 @@ type Hook struct {
 // ErrStop is what a hook returns to end the training early, in good order.
 var ErrStop = errors.New("the training is to end here")
 
+// remote reports whether the replicas are on other machines than the variables.
+func (o Options) remote() bool { return o.Session.Cluster != nil }
+
 // Validate returns all faults.
 func (o Options) Validate() error {
 	var faults []error
@@ -92,6 +96,8 @@ func (o Options) Validate() error {
 	want(o.Batch%parts == 0, "batch %d: want a multiple of the %d parts that %d devices and %d accumulated batches make", o.Batch, parts, len(o.Devices), o.Accumulate)
 	want(o.Accumulate >= 0, "accumulate %d: want 1 or more", o.Accumulate)
 	want(!o.XLA || o.Accumulate <= 1 && len(o.Devices) <= 1, "XLA compiles a step of one device without accumulated batches; here are %d devices and %d batches", len(o.Devices), o.Accumulate)
+	want(!o.remote() || len(o.Devices) > 0, "a cluster without devices of its workers")
+	want(!o.XLA || !o.remote(), "XLA compiles a step of one machine, not of a cluster")
 	want(o.Steps >= 1, "steps %d: want at least 1", o.Steps)
 	want(o.Rule != nil, "no optimizer given")
 	want(o.Rate != nil, "no learning rate schedule given")

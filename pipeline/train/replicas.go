@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
@@ -32,30 +34,40 @@ func split(s *tfgraph.Scope, t tfgraph.Tensor, n int) []tfgraph.Tensor {
 	return parts
 }
 
-// replicate copies the first replica's tower and gradients to the other devices
-// and returns the sum of all gradients. Variables stay on the first device, and
-// so do the updates of moving statistics, which follow its share of the batch.
-func (x *step) replicate(s *tfgraph.Scope, in []Inputs, grads []tfgraph.Tensor, devices []string) []tfgraph.Tensor {
-	scalars := []tfgraph.Tensor{x.scalars}
-	parts := make([][]tfgraph.Tensor, len(grads)) // by variable
-	for i, g := range grads {
-		parts[i] = []tfgraph.Tensor{g}
+// replicate copies the tower and its gradients to the devices, and returns the
+// sum of all gradients and the updates of moving statistics, which follow the
+// first replica's share of the batch. On one machine the tower itself is the
+// first replica; in a cluster, whose host computes no replica, it is a pattern
+// that is never run.
+func (x *step) replicate(s *tfgraph.Scope, in []Inputs, tower Tower, grads []tfgraph.Tensor, o Options) ([]tfgraph.Tensor, []tfgraph.Operation) {
+	outs := append(slices.Clone(grads), x.scalars)
+	replicas, updates := [][]tfgraph.Tensor{outs}, tower.Updates
+	if o.remote() {
+		replicas = nil
 	}
-	for r := 1; r < len(in); r++ {
-		copies := tfgraph.Clone(s.Sub("replica_%d", r).On(devices[r]), append(append([]tfgraph.Tensor(nil), grads...), x.scalars),
-			map[tfgraph.Tensor]tfgraph.Tensor{in[0].Images: in[r].Images, in[0].Labels: in[r].Labels, in[0].Noise: in[r].Noise})
-		for i := range grads {
-			parts[i] = append(parts[i], copies[i])
+	for r := len(replicas); r < len(in); r++ {
+		var ops []tfgraph.Operation
+		if r == 0 {
+			ops = tower.Updates
 		}
-		scalars = append(scalars, copies[len(grads)])
+		copies, copied := tfgraph.Clone(s.Sub("replica_%d", r).On(o.Devices[r]), outs,
+			map[tfgraph.Tensor]tfgraph.Tensor{in[0].Images: in[r].Images, in[0].Labels: in[r].Labels, in[0].Noise: in[r].Noise}, ops...)
+		replicas = append(replicas, copies)
+		if r == 0 {
+			updates = copied
+		}
 	}
 	ms := s.Sub("mean")
-	x.scalars = tfgraph.Scale(ms, tfgraph.Sum(ms, scalars...), 1/float32(len(in)))
-	sums := make([]tfgraph.Tensor, len(grads))
-	for i := range parts {
-		sums[i] = tfgraph.Sum(ms, parts[i]...)
+	sums := make([]tfgraph.Tensor, len(outs))
+	for i := range outs {
+		parts := make([]tfgraph.Tensor, len(replicas))
+		for r := range replicas {
+			parts[r] = replicas[r][i]
+		}
+		sums[i] = tfgraph.Sum(ms, parts...)
 	}
-	return sums
+	x.scalars = tfgraph.Scale(ms, sums[len(grads)], 1/float32(len(in)))
+	return sums[:len(grads)], updates
 }
 
 // accumulation sums gradients over the batches of one update. Its variables

@@ -43,6 +43,9 @@ func New(o Options, makeSource func(s *tfgraph.Scope) Source, build Build) (*Tra
 	}
 	o = o.withDefaults()
 	t := &Trainer{Graph: tfgraph.New(), Store: tfgraph.NewStore(o.Seed), o: o}
+	if o.remote() {
+		t.Graph = tfgraph.NewAt(o.Session.Cluster.HostDevice())
+	}
 	s := t.Graph.Root()
 	t.src = makeSource(s)
 	t.step = newStep(s, t.Store, t.src, build, o)

@@ -62,16 +62,20 @@ func newStep(s *tfgraph.Scope, st *tfgraph.Store, src Source, build Build, o Opt
 		batch:  tfgraph.Placeholder(fs, "batch", tfgraph.Int64, tfgraph.Shape{}),
 	}
 	in := x.inputs(s, src, o)
-	tower := build(s, st, in[0])
+	bs := s
+	if o.remote() {
+		bs = s.On("") // copied to the workers' devices
+	}
+	tower := build(bs, st, in[0])
 	x.model = st.All()
 	x.vars = slices.DeleteFunc(st.Trainable(), func(v *tfgraph.Variable) bool { return o.scaleOf(v) == 0 })
 	if s.OK() && len(x.vars) == 0 {
 		s.Fail("the tower has no trainable variable")
 	}
-	grads := x.gradients(s, tower.Loss, len(in))
-	x.scalarsOf(s, tower)
-	if len(in) > 1 {
-		grads = x.replicate(s, in, grads, o.Devices)
+	grads := x.gradients(bs, tower.Loss, len(in))
+	x.scalarsOf(bs, tower)
+	if len(in) > 1 || o.remote() {
+		grads, tower.Updates = x.replicate(s, in, tower, grads, o)
 	}
 	us := s.Sub("update")
 	if o.Accumulate > 1 {

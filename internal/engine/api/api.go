@@ -3,7 +3,7 @@
 // it; it needs no TensorFlow.
 //
 // Caveat: a request carries the whole configuration of its work. The engine
-// reads no configuration file and no environment of its own.
+// reads no configuration file and, but for DeviceLibraries, no environment.
 package api
 
 import "github.com/nasnet-go/nasnet/cells/model"
@@ -12,6 +12,7 @@ import "github.com/nasnet-go/nasnet/cells/model"
 const (
 	Trial        = "trial"         // train a search's child and measure it on held-out images
 	Train        = "train"         // train a network in a run directory, resuming
+	TrainServer  = "train-server"  // compute for trainings of other machines until it is stopped
 	Eval         = "eval"          // measure a checkpoint or a SavedModel
 	Export       = "export"        // write a SavedModel
 	CheckExport  = "check-export"  // load a SavedModel anew and compare its logits
@@ -22,6 +23,10 @@ const (
 	Doctor       = "doctor"        // TensorFlow's version and devices
 	Abort        = "abort"         // kill itself with SIGABRT: for tests of the supervision
 )
+
+// DeviceLibraries is the variable of the environment that lists TensorFlow's
+// pluggable device libraries, separated as in PATH: the engine loads them first.
+const DeviceLibraries = "NASNET_DEVICE_LIBRARIES"
 
 // Threads says how TensorFlow uses the machine.
 type Threads struct {
@@ -135,6 +140,19 @@ type TrainRequest struct {
 	Train   Training    `json:"train"`
 	Seed    int64       `json:"seed"`
 	Threads Threads     `json:"threads"`
+	Cluster *Cluster    `json:"cluster,omitempty"` // machines that compute the replicas
+}
+
+// Cluster names the machines of a training by host:port.
+type Cluster struct {
+	Host    string   `json:"host"`    // of the training itself, as the workers reach it
+	Workers []string `json:"workers"` // of their train-server
+}
+
+// TrainServerRequest starts TensorFlow's gRPC server.
+type TrainServerRequest struct {
+	Address string  `json:"address"` // host:port; TensorFlow listens on all interfaces
+	Threads Threads `json:"threads"`
 }
 
 // TrainResult is what a training came to.
