@@ -237,4 +237,10 @@ type Engine struct {
 	Grappler  string `yaml:"grappler" change:"free"`  // full | one | off: passes of graph optimisation; fewer start faster
 	XLA       bool   `yaml:"xla" change:"free"`       // compile clusters of operations
 	Precision string `yaml:"precision" change:"free"` // fp32 | bf16 | fp16
+	// Cluster lists the workers (host:port of `nasnet worker --train`) that compute
+	// a training's replicas, each on train.devices of its own. Empty: this machine.
+	Cluster     []string `yaml:"cluster,flow" change:"free"`
+	ClusterHost string   `yaml:"cluster_host" change:"free"` // host:port of this machine as the workers reach it; empty: found
+	// DeviceLibraries are files of TensorFlow's pluggable devices, loaded first.
+	DeviceLibraries []string `yaml:"device_libraries,flow" change:"free"`
 }

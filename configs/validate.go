@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ func (c Config) faults() faults {
 	v.data(c.Data)
 	v.model(c.Model)
 	v.train(c.Train)
+	v.cluster(c.Engine, c.Train)
 	v.search(c.Search)
 	v.children(c)
 	v.want(c.Train.Evaluation.EveryEpochs == 0 || c.Data.Validation > 0, "train.evaluation.every_epochs", "%g, but no images are held out; set data.validation", c.Train.Evaluation.EveryEpochs)
@@ -191,6 +193,24 @@ func (v validator) engine(e Engine) {
 	v.between("engine.intra_op", e.IntraOp, 0, 1024)
 	v.oneOf("engine.grappler", e.Grappler, "full", "one", "off")
 	v.oneOf("engine.precision", e.Precision, "fp32", "bf16", "fp16")
+}
+
+func (v validator) cluster(e Engine, t Train) {
+	for _, address := range e.Cluster {
+		v.address("engine.cluster", address)
+	}
+	if e.ClusterHost != "" {
+		v.address("engine.cluster_host", e.ClusterHost)
+	}
+	if len(e.Cluster) > 0 {
+		v.want(!e.XLA, "engine.xla", "true, but XLA compiles a step of one machine, and engine.cluster names others")
+		v.want(!slices.Contains(t.Devices, "gpu:all"), "train.devices", "gpu:all is not known of other machines; name the devices of each worker, such as [gpu:0, gpu:1]")
+	}
+}
+
+func (v validator) address(key, address string) {
+	host, port, err := net.SplitHostPort(address)
+	v.want(err == nil && host != "" && port != "", key, "%q; want host:port", address)
 }
 
 // Describe is one line for people.

@@ -5,16 +5,24 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
+	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
 func main() {
+	if err := tfgraph.LoadDevices(filepath.SplitList(os.Getenv(api.DeviceLibraries))); err != nil {
+		fmt.Fprintln(os.Stderr, "nasnet-engine:", err)
+		os.Exit(engine.CodeUsage)
+	}
 	os.Exit(engine.Main(os.Args[1:], map[string]engine.Handler{
 		api.Trial:        handle(trial),
 		api.Train:        handle(trainRun),
+		api.TrainServer:  handle(trainServer),
 		api.Eval:         handle(evaluate),
 		api.Export:       handle(export),
 		api.CheckExport:  handle(checkExport),

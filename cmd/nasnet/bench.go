@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 )
@@ -26,7 +27,7 @@ func (a *app) firstStepCommand() *cobra.Command {
 			return err
 		}
 		m.NormalCells, m.AuxHead, m.DropPathKeep = 6, false, 1
-		l, err := engine.NewLauncher(c.Context(), a.log())
+		l, err := a.launcher(c.Context(), configs.Engine{})
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nasnet-go/nasnet/cells/model"
+	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/term"
@@ -103,7 +104,7 @@ func (a *app) benchTrainCommand() *cobra.Command {
 		if steps < 1 || rounds < 1 {
 			return usagef("bench train: --steps and --rounds are %d and %d; want 1 or more", steps, rounds)
 		}
-		l, err := engine.NewLauncher(c.Context(), a.log())
+		l, err := a.launcher(c.Context(), configs.Engine{})
 		if err != nil {
 			return err
 		}

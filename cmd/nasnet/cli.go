@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/controller/search"
+	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/rundir"
 	"github.com/nasnet-go/nasnet/internal/term"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
@@ -64,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&a.logLevel, "log-level", "warn", "debug | info | warn | error")
 	flags.StringVar(&a.logFormat, "log-format", "console", "console | json, on standard error")
 	flags.Func("seed", "of every random number", func(v string) error { a.short = append(a.short, "seed="+v); return nil })
-	root.AddCommand(a.runCommand(), a.searchCommand(), a.trainCommand(), a.evalCommand(), a.exportCommand(), a.predictCommand(), a.weightsCommand(),
+	root.AddCommand(a.runCommand(), a.searchCommand(), a.workerCommand(), a.trainCommand(), a.evalCommand(), a.exportCommand(), a.predictCommand(), a.weightsCommand(),
 		a.serveCommand(), a.dataCommand(), a.describeCommand(), a.drawCommand(), a.doctorCommand(), a.benchCommand(), a.versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -127,6 +130,15 @@ func (a *app) log() zerolog.Logger {
 		w = a.term
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// launcher finds the engine; its processes load the configured device libraries.
+func (a *app) launcher(ctx context.Context, e configs.Engine) (*engine.Launcher, error) {
+	l, err := engine.NewLauncher(ctx, a.log())
+	if err == nil && len(e.DeviceLibraries) > 0 {
+		l.Env = append(l.Env, api.DeviceLibraries+"="+strings.Join(e.DeviceLibraries, string(os.PathListSeparator)))
+	}
+	return l, err
 }
 
 // colours reports whether w is a terminal that wants them.

@@ -56,7 +56,7 @@ func (a *app) predictCommand() *cobra.Command {
 			}
 			r.Model = &m
 		}
-		l, err := engine.NewLauncher(c.Context(), a.log())
+		l, err := a.launcher(c.Context(), configs.Engine{})
 		if err != nil {
 			return err
 		}

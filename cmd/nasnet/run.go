@@ -59,7 +59,7 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
-	if c.launcher, err = engine.NewLauncher(ctx, a.log()); err != nil {
+	if c.launcher, err = a.launcher(ctx, config.Engine); err != nil {
 		return err
 	}
 	a.term.Heading("1/6 data", "CIFAR-10")
@@ -168,11 +168,17 @@ func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
 	}
 	t := recipe(c.config.Train)
 	t.Run = runExtras(c.config.Train, "```yaml\n"+string(text)+"```")
-	err = call(ctx, c.launcher, engine.Job{Command: api.Train, OnEvent: show, Request: api.TrainRequest{
+	r := api.TrainRequest{
 		Dir: c.dir.Path, Digest: c.config.Digest("train", "data", "model", "search"), Model: c.model, Seed: c.config.Seed,
 		Data:  dataRequest(c.config, c.set, 0, c.config.Data.Validation),
 		Train: t, Threads: threads(c.config.Engine),
-	}}, &out)
+	}
+	j := engine.Job{Command: api.Train, OnEvent: show, Request: r}
+	if len(c.config.Engine.Cluster) > 0 {
+		err = c.trainOver(ctx, j, r, &out)
+		return out, err
+	}
+	err = call(ctx, c.launcher, j, &out)
 	return out, err
 }
 

@@ -51,7 +51,7 @@ func (a *app) searchCommand() *cobra.Command {
 
 // search runs a search in dir to its end, from where it was.
 func (a *app) search(ctx context.Context, c configs.Config, set sets.CIFAR, dir string) (search.Status, error) {
-	launcher, err := engine.NewLauncher(ctx, a.log())
+	launcher, err := a.launcher(ctx, c.Engine)
 	if err != nil {
 		return search.Status{}, err
 	}

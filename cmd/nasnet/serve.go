@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/internal/npy"
 	"github.com/nasnet-go/nasnet/savedmodel/serving"
 )
@@ -92,7 +92,7 @@ func (a *app) serveCommand() *cobra.Command {
 		if o.ModelBasePath == "" {
 			return usagef("serve: give --model_base_path, such as runs/quickstart/export")
 		}
-		launcher, err := engine.NewLauncher(c.Context(), a.log())
+		launcher, err := a.launcher(c.Context(), configs.Engine{})
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nasnet-go/nasnet/controller/search"
-	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/rundir"
 )
@@ -28,7 +27,7 @@ func (a *app) single(c *cobra.Command) (*chain, error) {
 	if s.set, err = a.cifar(c.Context(), config.Data); err != nil {
 		return nil, err
 	}
-	if s.launcher, err = engine.NewLauncher(c.Context(), a.log()); err != nil {
+	if s.launcher, err = a.launcher(c.Context(), config.Engine); err != nil {
 		return nil, err
 	}
 	s.model, err = config.Model.Network()
@@ -42,10 +41,15 @@ func (a *app) trainCommand() *cobra.Command {
 			"interrupted. Flags are short forms of configuration keys; --set reaches all of them.",
 		Example: "  nasnet train --config cifar10-small --run runs/small --json\n" +
 			"  nasnet train --config cifar10-small --devices cpu:0,cpu:1 --run runs/two\n" +
+			"  nasnet train --config cifar10-small --cluster 10.0.0.5:2222,10.0.0.6:2222 --run runs/far\n" +
 			"  nasnet train --config mine.yaml --fine-tune runs/small/checkpoints/step-00015640 --run runs/tuned",
 	}
 	c.Flags().Func("devices", "replicas that share a step's images: cpu:0,cpu:1 or gpu:all (train.devices)", func(v string) error {
 		a.short = append(a.short, "train.devices=["+v+"]")
+		return nil
+	})
+	c.Flags().Func("cluster", "workers that compute: host:port,… of `nasnet worker --train` (engine.cluster)", func(v string) error {
+		a.short = append(a.short, "engine.cluster=["+v+"]")
 		return nil
 	})
 	a.shortForm(c, "fine-tune", "train.fine_tune.weights", "begin with the weights of this checkpoint (train.fine_tune.weights)")

@@ -129,7 +129,7 @@ func (a *app) importWeights(ctx context.Context, r api.WeightsRequest, name stri
 }
 
 func (a *app) convert(ctx context.Context, r api.WeightsRequest) (out api.WeightsResult, err error) {
-	l, err := engine.NewLauncher(ctx, a.log())
+	l, err := a.launcher(ctx, configs.Engine{})
 	if err != nil {
 		return out, err
 	}

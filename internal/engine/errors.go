@@ -90,7 +90,7 @@ func (e *DiedError) ExitCode() int {
 // fatalMarks are in the lines that say why a process died: TensorFlow's CHECK,
 // Go's runtime, C++'s terminate, the loader, the allocator.
 var fatalMarks = []string{
-	"Check failed", ": F ", "fatal error:", "panic:", "[signal SIG", "SIGSEGV: ", "SIGBUS: ", "SIGFPE: ", "SIGILL: ", "SIGABRT: ",
+	"Check failed", ": F ", "F0000 ", "fatal error:", "panic:", "[signal SIG", "SIGSEGV: ", "SIGBUS: ", "SIGFPE: ", "SIGILL: ", "SIGABRT: ",
 	"error while loading shared libraries", "terminate called", "bad_alloc",
 }
 
