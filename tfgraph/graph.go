@@ -35,13 +35,15 @@ type Graph struct {
 	funcs map[string]bool
 	// filled are the constant tensors of Filled, by value, shape and device.
 	filled map[string]Tensor
-	device string // of operations that name none, and of variables
-	err    error
+	// overrides are gradients of ours, by the name of the tensor they are of.
+	overrides map[string][]override
+	device    string // of operations that name none, and of variables
+	err       error
 }
 
 // New returns an empty graph.
 func New() *Graph {
-	return &Graph{tf: tf.NewGraph(), used: map[string]int{}, funcs: map[string]bool{}, filled: map[string]Tensor{}}
+	return &Graph{tf: tf.NewGraph(), used: map[string]int{}, funcs: map[string]bool{}, filled: map[string]Tensor{}, overrides: map[string][]override{}}
 }
 
 // NewAt returns an empty graph whose operations and variables stand on a device

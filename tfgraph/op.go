@@ -204,30 +204,6 @@ func Group(s *Scope, name string, ops ...Operation) Operation {
 	return s.After(ops...).AddNamed(name, "NoOp", nil)
 }
 
-// Gradients returns dy/dx for each x, summed over the ys (scalars, usually one).
-// An x that no y depends on is an error.
-func Gradients(s *Scope, ys, xs []Tensor) []Tensor {
-	inert := make([]Tensor, len(xs))
-	if s.g.err != nil { // graft would dereference the missing operation
-		return inert
-	}
-	y, x := outputs(ys), outputs(xs)
-	dx, err := s.g.tf.AddGradients(s.g.unique(s.join("gradients")), y, x, nil)
-	if err != nil {
-		s.Fail("gradients: %v", err)
-		return inert
-	}
-	grads := make([]Tensor, len(dx))
-	for i, d := range dx {
-		if d.Op == nil || d.Op.Name() == "" {
-			s.Fail("gradients: nothing depends on %s", xs[i].Name())
-			return inert
-		}
-		grads[i] = Tensor{out: d, ok: true}
-	}
-	return grads
-}
-
 func outputs(ts []Tensor) []tf.Output {
 	out := make([]tf.Output, len(ts))
 	for i, t := range ts {

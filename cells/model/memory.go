@@ -79,12 +79,20 @@ func (p *Plan) liveElements() int64 {
 }
 
 // keptForBackward marks the outputs that gradients read. What an aliasing layer
-// passes on is counted once, at its source.
+// passes on is counted once, at its source, and the ReLUs of one output are one.
 func (p *Plan) keptForBackward() []bool {
 	kept := make([]bool, len(p.Layers))
+	relus := map[int]int{} // by input
 	keep := func(i int) {
 		for p.Layers[i].Kind == Flatten || p.Layers[i].Kind == Dropout && p.Model.DropoutKeep >= 1 {
 			i = p.Layers[i].Inputs[0]
+		}
+		if l := p.Layers[i]; l.Kind == ReLU {
+			first, ok := relus[l.Inputs[0]]
+			if !ok {
+				relus[l.Inputs[0]], first = i, i
+			}
+			i = first
 		}
 		kept[i] = true
 	}

@@ -14,10 +14,13 @@ func (b *builder) layer(s *tfgraph.Scope, i int, images tfgraph.Tensor) tfgraph.
 	case model.Input:
 		return images
 	case model.ReLU:
-		return nn.ReLU(s, x)
+		return b.relu(s, x)
 	case model.Conv:
 		return b.conv(s, l, x)
 	case model.DepthwiseConv:
+		if b.forCPU() {
+			return nn.DepthwiseOnCPU(s, x, b.variable(s, l, 0).Read, window(l))
+		}
 		return nn.Depthwise(s, x, b.variable(s, l, 0).Read, window(l))
 	case model.BatchNorm:
 		return b.batchNorm(s, l, x)
@@ -26,7 +29,7 @@ func (b *builder) layer(s *tfgraph.Scope, i int, images tfgraph.Tensor) tfgraph.
 	case model.InstanceNorm:
 		return nn.InstanceNorm(s, x, b.variable(s, l, 0).Read, b.variable(s, l, 1).Read, b.epsilon())
 	case model.AvgPool, model.MaxPool:
-		return pool(s, l, x)
+		return b.pool(s, l, x)
 	case model.Subsample:
 		return nn.Subsample(s, x)
 	case model.ShiftSubsample:
@@ -47,6 +50,16 @@ func (b *builder) layer(s *tfgraph.Scope, i int, images tfgraph.Tensor) tfgraph.
 		return b.dropout(s, i, x)
 	}
 	return s.Fail("no graph for a layer of kind %v", l.Kind)
+}
+
+// relu is shared by all operations of a cell that read x: so is its gradient.
+func (b *builder) relu(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
+	y, ok := b.relus[x]
+	if !ok {
+		y = nn.ReLU(s, x)
+		b.relus[x] = y
+	}
+	return y
 }
 
 func (b *builder) input(l model.Layer, i int) tfgraph.Tensor {
@@ -101,21 +114,27 @@ func window(l model.Layer) nn.Window {
 func (b *builder) conv(s *tfgraph.Scope, l model.Layer, x tfgraph.Tensor) tfgraph.Tensor {
 	w, win := b.variable(s, l, 0).Read, window(l)
 	pointwise := win.Kernel == [2]int64{1, 1} && win.Stride == [2]int64{1, 1}
-	if pointwise && b.o.Training && !b.o.PlainPointwise {
+	if pointwise && b.forCPU() {
 		return nn.PointwiseMatMul(s, x, w)
 	}
 	return nn.Conv(s, x, w, win)
 }
 
-func pool(s *tfgraph.Scope, l model.Layer, x tfgraph.Tensor) tfgraph.Tensor {
+// forCPU reports whether gradients matter and are taken on a CPU.
+func (b *builder) forCPU() bool { return b.o.Training && !b.o.Plain }
+
+func (b *builder) pool(s *tfgraph.Scope, l model.Layer, x tfgraph.Tensor) tfgraph.Tensor {
 	win := window(l)
 	if l.Padding == model.ZeroPadded {
 		x = nn.ZeroPadSpatial(s, x, win.Kernel)
 	}
-	if l.Kind == model.AvgPool {
-		return nn.AvgPool(s, x, win)
+	switch {
+	case l.Kind == model.MaxPool:
+		return nn.MaxPool(s, x, win)
+	case b.forCPU():
+		return nn.AvgPoolOnCPU(s, x, win)
 	}
-	return nn.MaxPool(s, x, win)
+	return nn.AvgPool(s, x, win)
 }
 
 func (b *builder) epsilon() float32 { return float32(b.plan.Model.BatchNorm.Epsilon) }

@@ -17,9 +17,9 @@ type Options struct {
 	// Noise is the key of this step's random masks, int64 [2], such as
 	// {seed, step}. Needed in training where the model drops anything.
 	Noise tfgraph.Tensor
-	// PlainPointwise keeps 1x1 convolutions as Conv2D. By default training
-	// writes them as matrix products, whose filter gradients are cheaper on CPUs.
-	PlainPointwise bool
+	// Plain keeps operations as the model has them, as GPUs like them. By default
+	// training writes some in ways with the same values and cheaper gradients on CPUs.
+	Plain bool
 }
 
 // Output is what a network computes.
@@ -35,7 +35,7 @@ type Output struct {
 // Build adds the planned network for images [N,H,W,C] to the graph. Faults are
 // the graph's (see tfgraph.Graph.Err).
 func Build(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, images tfgraph.Tensor, o Options) Output {
-	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers))}
+	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers)), relus: map[tfgraph.Tensor]tfgraph.Tensor{}}
 	if o.Training {
 		b.dropMasks(s.Sub("drop_path"), images)
 	}
@@ -52,8 +52,9 @@ type builder struct {
 	st    *tfgraph.Store
 	plan  *model.Plan
 	o     Options
-	out   []tfgraph.Tensor       // of each layer
-	masks map[int]tfgraph.Tensor // of drop-path layers
+	out   []tfgraph.Tensor                  // of each layer
+	masks map[int]tfgraph.Tensor            // of drop-path layers
+	relus map[tfgraph.Tensor]tfgraph.Tensor // by input
 	res   Output
 }
 

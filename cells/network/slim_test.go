@@ -179,7 +179,7 @@ func slimTraining(t *testing.T, g golden, plain bool) {
 	graph := tfgraph.New()
 	s, st := graph.Root(), tfgraph.NewStore(1)
 	images := tfgraph.Const(s, g.images.Float32(), g.images.Shape...)
-	out := network.Build(s, st, g.plan, images, network.Options{Training: true, PlainPointwise: plain})
+	out := network.Build(s, st, g.plan, images, network.Options{Training: true, Plain: plain})
 	c := g.config
 	targets := nn.Targets(s, tfgraph.Vector(s, g.labels...), int32(c.Classes), float32(c.Smoothing))
 	ce := nn.CrossEntropy(s, out.Logits, targets)

@@ -25,7 +25,7 @@ func firstStep(ctx context.Context, r api.FirstStepRequest, _ emitter) (api.Firs
 		return api.FirstStepResult{}, usage(err)
 	}
 	o.ReportSteps = o.Steps
-	t, err := train.New(o, trainingSource(images, d, o.Batch, 1), tower(plan, r.Train))
+	t, err := train.New(o, trainingSource(images, d, o.Batch, 1), tower(plan, r.Train, onGPU(nil)))
 	if err != nil {
 		return api.FirstStepResult{}, err
 	}
@@ -39,7 +39,28 @@ func firstStep(ctx context.Context, r api.FirstStepRequest, _ emitter) (api.Firs
 	if r.Steps > 0 {
 		result.ImagesPerSecond = float64(r.Steps*o.Batch) / (done.Seconds - done.FirstSeconds)
 	}
-	return result, nil
+	result.Kinds, err = profile(t, r.Profile)
+	return result, err
+}
+
+// profile traces n steps.
+func profile(t *train.Trainer, n int64) ([]api.KindTime, error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	times, err := t.Profile(n)
+	if err != nil {
+		return nil, err
+	}
+	var all time.Duration
+	for _, k := range times {
+		all += k.Time
+	}
+	kinds := make([]api.KindTime, len(times))
+	for i, k := range times {
+		kinds[i] = api.KindTime{Kind: k.Kind, Count: float64(k.Count) / float64(n), Seconds: k.Time.Seconds() / float64(n), Share: float64(k.Time) / float64(max(1, all))}
+	}
+	return kinds, nil
 }
 
 // peakMemory is the largest resident size of this process so far, in bytes.

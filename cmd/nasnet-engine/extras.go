@@ -87,6 +87,9 @@ func devices(names []string) (list []string, cpus int, err error) {
 		switch {
 		case name == "gpu:all":
 			found, err := gpus()
+			if err == nil && len(found) == 0 {
+				err = fmt.Errorf("gpu:all: TensorFlow sees no GPU here (`nasnet doctor` lists its devices); use cpu:0, or a TensorFlow library with GPU support")
+			}
 			if err != nil {
 				return nil, 0, err
 			}
@@ -107,7 +110,17 @@ func devices(names []string) (list []string, cpus int, err error) {
 	return list, cpus, nil
 }
 
-// gpus are the names of the GPUs that TensorFlow sees.
+// onGPU reports whether towers run on GPUs, which are quickest with the
+// operations as the model has them.
+func onGPU(c *api.Cluster) bool {
+	if c != nil {
+		return c.GPU
+	}
+	list, err := gpus()
+	return err == nil && len(list) > 0
+}
+
+// gpus are the names of the GPUs that TensorFlow sees here.
 func gpus() ([]string, error) {
 	sess, err := tfgraph.NewSession(tfgraph.New(), tfgraph.SessionOptions{AllowGrowth: true})
 	if err != nil {
@@ -123,9 +136,6 @@ func gpus() ([]string, error) {
 		if m := gpuDevice.FindStringSubmatch(d.Name); m != nil {
 			list = append(list, "/device:GPU:"+m[1])
 		}
-	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("gpu:all: TensorFlow sees no GPU here (`nasnet doctor` lists its devices); use cpu:0, or a TensorFlow library with GPU support")
 	}
 	return list, nil
 }

@@ -21,15 +21,16 @@ func trainingPlan(m model.Model, t api.Training) (*model.Plan, error) {
 	return model.Build(m)
 }
 
-// tower builds the planned network in training, with its auxiliary head.
-func tower(plan *model.Plan, t api.Training) train.Build {
+// tower builds the planned network in training, with its auxiliary head; plain
+// is network.Options'.
+func tower(plan *model.Plan, t api.Training, plain bool) train.Build {
 	return func(s *tfgraph.Scope, st *tfgraph.Store, in train.Inputs) train.Tower {
 		ls := s.Sub("loss")
 		targets := nn.Targets(ls, in.Labels, int32(plan.Model.Classes), float32(t.LabelSmoothing))
 		if t.Mixup > 0 {
 			in.Images, targets = nn.Mixup(s.Sub("mixup"), in.Images, targets, in.Noise, float32(t.Mixup))
 		}
-		out := network.Build(s, st, plan, in.Images, network.Options{Training: true, Keep: in.Keep, Noise: in.Noise})
+		out := network.Build(s, st, plan, in.Images, network.Options{Training: true, Keep: in.Keep, Noise: in.Noise, Plain: plain})
 		ce := nn.CrossEntropy(ls, out.Logits, targets)
 		loss, parts := ce, map[string]tfgraph.Tensor{"loss_ce": ce}
 		if out.AuxLogits.Valid() {

@@ -28,7 +28,7 @@ func TestTheAuxiliaryHeadIsBuiltWhenItsLossCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr, err := train.New(o, trainingSource(im, api.Data{Standardize: "channel"}, 2, 1), tower(plan, recipe))
+		tr, err := train.New(o, trainingSource(im, api.Data{Standardize: "channel"}, 2, 1), tower(plan, recipe, false))
 		if err != nil {
 			t.Fatal(err)
 		}

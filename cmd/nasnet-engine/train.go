@@ -45,7 +45,7 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 		return api.TrialResult{}, usage(err)
 	}
 	o.OnProgress = report("trial", emit)
-	t, err := train.New(o, trainingSource(images, r.Data, o.Batch, r.Seed), tower(plan, r.Train))
+	t, err := train.New(o, trainingSource(images, r.Data, o.Batch, r.Seed), tower(plan, r.Train, onGPU(nil)))
 	if err != nil {
 		return api.TrialResult{}, err
 	}
@@ -110,7 +110,7 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 	o.Dir, o.Digest = r.Dir, r.Digest
 	o.OnProgress = report("train", emit)
 	o.OnNote = func(text string) { emit(engine.Note("%s", text)) }
-	t, err := train.New(o, trainingSource(images, r.Data, o.Batch/o.Accumulate, r.Seed), tower(plan, r.Train))
+	t, err := train.New(o, trainingSource(images, r.Data, o.Batch/o.Accumulate, r.Seed), tower(plan, r.Train, onGPU(r.Cluster)))
 	if err != nil {
 		return api.TrainResult{}, err
 	}

@@ -83,7 +83,7 @@ type benchRow struct {
 func (a *app) benchTrainCommand() *cobra.Command {
 	var steps int64
 	var rounds int
-	var compiled bool
+	var compiled, profile bool
 	var keras, torch, scripts, only string
 	c := &cobra.Command{
 		Use: "train", Short: "Images a second in training, beside Keras and PyTorch where they are", Args: cobra.NoArgs,
@@ -99,6 +99,7 @@ func (a *app) benchTrainCommand() *cobra.Command {
 	c.Flags().StringVar(&torch, "torch-python", "", "Python with PyTorch")
 	c.Flags().BoolVar(&compiled, "torch-compile", false, "time PyTorch compiled too; compiling takes minutes")
 	c.Flags().StringVar(&scripts, "peers", "bench/peers", "directory of the peers' scripts")
+	c.Flags().BoolVar(&profile, "profile", false, "instead of timing, tell which operations take the time")
 	c.Flags().StringVar(&only, "net", "", "only networks whose name contains this")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if steps < 1 || rounds < 1 {
@@ -107,6 +108,10 @@ func (a *app) benchTrainCommand() *cobra.Command {
 		l, err := a.launcher(c.Context(), configs.Engine{})
 		if err != nil {
 			return err
+		}
+		nets := slices.DeleteFunc(slices.Clone(benchNets), func(n benchNet) bool { return !strings.Contains(n.name, only) })
+		if profile {
+			return a.profileNets(c.Context(), l, nets)
 		}
 		runners := []runner{{"nasnet", ours(l)}}
 		if keras != "" {
@@ -121,29 +126,62 @@ func (a *app) benchTrainCommand() *cobra.Command {
 			}
 		}
 		var rows []benchRow
-		for _, n := range benchNets {
-			if strings.Contains(n.name, only) {
-				rows = append(rows, a.timeNet(c.Context(), n, runners, steps, rounds)...)
-			}
+		for _, n := range nets {
+			rows = append(rows, a.timeNet(c.Context(), n, runners, steps, rounds)...)
 		}
 		return a.benchRows(rows)
 	}
 	return c
 }
 
-// ours times the engine as a search's child runs.
+// engineSteps has the engine train the network as a search's child.
+func engineSteps(ctx context.Context, l *engine.Launcher, n benchNet, steps, profile int64) (out api.FirstStepResult, err error) {
+	m, err := n.model()
+	if err != nil {
+		return out, err
+	}
+	t := api.Training{Batch: n.batch, Optimizer: api.Optimizer{Name: "momentum", Momentum: 0.9}, Schedule: api.Schedule{Rate: 0.025}, ClipNorm: 5}
+	r := api.FirstStepRequest{Model: m, Train: t, Threads: api.Threads{InterOp: 2, IntraOp: 1}, Steps: steps, Profile: profile}
+	err = call(ctx, l, engine.Job{Command: api.FirstStep, Request: r}, &out)
+	return out, err
+}
+
+// ours times the engine.
 func ours(l *engine.Launcher) func(context.Context, benchNet, int64) (timing, error) {
 	return func(ctx context.Context, n benchNet, steps int64) (timing, error) {
-		m, err := n.model()
-		if err != nil {
-			return timing{}, err
-		}
-		t := api.Training{Batch: n.batch, Optimizer: api.Optimizer{Name: "momentum", Momentum: 0.9}, Schedule: api.Schedule{Rate: 0.025}, ClipNorm: 5}
-		var out api.FirstStepResult
-		r := api.FirstStepRequest{Model: m, Train: t, Threads: api.Threads{InterOp: 2, IntraOp: 1}, Steps: steps}
-		err = call(ctx, l, engine.Job{Command: api.FirstStep, Request: r}, &out)
+		out, err := engineSteps(ctx, l, n, steps, 0)
 		return timing{out.ImagesPerSecond, out.PeakMemoryBytes, out.Params}, err
 	}
+}
+
+// netProfile is where the steps of one network spend their time.
+type netProfile struct {
+	Net   string         `json:"net"`
+	Kinds []api.KindTime `json:"kinds"`
+}
+
+// profileNets traces five steps of each network.
+func (a *app) profileNets(ctx context.Context, l *engine.Launcher, nets []benchNet) error {
+	var profiles []netProfile
+	for _, n := range nets {
+		out, err := engineSteps(ctx, l, n, 3, 5)
+		if err != nil {
+			return err
+		}
+		profiles = append(profiles, netProfile{n.name, out.Kinds})
+	}
+	if a.json {
+		return a.document(profiles)
+	}
+	var lines [][]string
+	for _, p := range profiles {
+		for _, k := range p.Kinds {
+			if k.Share >= 0.005 {
+				lines = append(lines, []string{p.Net, k.Kind, fmt.Sprintf("%.0f", k.Count), fmt.Sprintf("%.1f", k.Seconds*1000), fmt.Sprintf("%.1f %%", 100*k.Share)})
+			}
+		}
+	}
+	return term.Table(a.stdout, []string{"network", "operation", "a step", "ms a step", "share"}, lines)
 }
 
 // peer times a script, whose last line of output is a JSON document.

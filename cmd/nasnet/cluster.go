@@ -123,6 +123,7 @@ func (c *chain) members(used []cluster.Worker) (*api.Cluster, error) {
 	m := &api.Cluster{Host: c.config.Engine.ClusterHost}
 	for _, w := range used {
 		m.Workers = append(m.Workers, w.Address)
+		m.GPU = m.GPU || slices.Contains(w.Devices, "GPU")
 	}
 	if m.Host != "" {
 		return m, nil

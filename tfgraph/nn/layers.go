@@ -61,13 +61,6 @@ func PointwiseMatMul(s *tfgraph.Scope, x, w tfgraph.Tensor) tfgraph.Tensor {
 	return tfgraph.Reshape(s, y, -1, h, wd, f)                // [N,H,W,F]
 }
 
-// Depthwise convolves each channel of x [N,H,W,C] with its own kernel,
-// w [kh,kw,C,1].
-func Depthwise(s *tfgraph.Scope, x, w tfgraph.Tensor, win Window) tfgraph.Tensor {
-	attrs := tfgraph.Attrs{"strides": win.strides(), "padding": string(win.Padding)}
-	return s.One("DepthwiseConv2dNative", attrs, x, spread(s, w, win.Dilation)) // [N,H',W',C]
-}
-
 // AvgPool averages windows; with Same padding it divides by the elements that
 // lie inside the image.
 func AvgPool(s *tfgraph.Scope, x tfgraph.Tensor, win Window) tfgraph.Tensor {
@@ -91,6 +84,9 @@ func ZeroPadSpatial(s *tfgraph.Scope, x tfgraph.Tensor, kernel [2]int64) tfgraph
 // Subsample keeps every second row and column, beginning with the first: slim's
 // 1x1 average pool of stride 2. [N,H,W,C] -> [N,ceil(H/2),ceil(W/2),C].
 func Subsample(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
+	if even(x) {
+		return corner(s, x, 0)
+	}
 	return AvgPool(s, x, Window{Kernel: [2]int64{1, 1}, Stride: [2]int64{2, 2}, Padding: Valid})
 }
 
@@ -98,9 +94,26 @@ func Subsample(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
 // zeros, drops the first ones and subsamples. The second path of slim's
 // factorised reduction; the same shape as Subsample's.
 func ShiftSubsample(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
+	if even(x) { // the zeros are not among what is kept
+		return corner(s, x, 1)
+	}
 	padded := tfgraph.Pad(s, x, [2]int32{}, [2]int32{0, 1}, [2]int32{0, 1}, [2]int32{}) // [N,H+1,W+1,C]
 	shifted := tfgraph.Slice(s, padded, []int32{0, 1, 1, 0}, []int32{-1, -1, -1, -1})   // [N,H,W,C]
 	return Subsample(s, shifted)
+}
+
+func even(x tfgraph.Tensor) bool {
+	h, w := x.Dim(1), x.Dim(2)
+	return h > 0 && w > 0 && h%2 == 0 && w%2 == 0
+}
+
+// corner keeps pixel (i,i) of every square of 2x2: one slice, whose gradient is
+// one padding, and cheaper than a pool's.
+func corner(s *tfgraph.Scope, x tfgraph.Tensor, i int64) tfgraph.Tensor {
+	h, w, c := x.Dim(1), x.Dim(2), x.Dim(3)
+	squares := tfgraph.Reshape(s, x, -1, 2, w/2, 2*c) // [N*H/2,2,W/2,2C]
+	kept := tfgraph.Slice(s, squares, []int32{0, int32(i), 0, int32(i * c)}, []int32{-1, 1, -1, int32(c)})
+	return tfgraph.Reshape(s, kept, -1, h/2, w/2, c)
 }
 
 // GlobalMean averages over height and width: [N,H,W,C] -> [N,C].

@@ -147,6 +147,7 @@ type TrainRequest struct {
 type Cluster struct {
 	Host    string   `json:"host"`    // of the training itself, as the workers reach it
 	Workers []string `json:"workers"` // of their train-server
+	GPU     bool     `json:"gpu"`     // the workers have GPUs
 }
 
 // TrainServerRequest starts TensorFlow's gRPC server.
@@ -298,7 +299,8 @@ type FirstStepRequest struct {
 	Model   model.Model `json:"model"`
 	Train   Training    `json:"train"`
 	Threads Threads     `json:"threads"`
-	Steps   int64       `json:"steps"` // timed after the first
+	Steps   int64       `json:"steps"`             // timed after the first
+	Profile int64       `json:"profile,omitempty"` // steps traced after those
 }
 
 // FirstStepResult tells the parts of the wait.
@@ -308,6 +310,16 @@ type FirstStepResult struct {
 	ImagesPerSecond  float64 `json:"images_per_second,omitempty"`
 	Params           int64   `json:"params"`
 	PeakMemoryBytes  int64   `json:"peak_memory_bytes"`
+
+	Kinds []KindTime `json:"kinds,omitempty"` // where traced steps spent their time, longest first
+}
+
+// KindTime is what the operations of one type take in a step.
+type KindTime struct {
+	Kind    string  `json:"kind"`  // TensorFlow's, after graph optimization
+	Count   float64 `json:"count"` // a step
+	Seconds float64 `json:"seconds"`
+	Share   float64 `json:"share"` // of all operations' time
 }
 
 // DoctorResult is what TensorFlow says of itself.
