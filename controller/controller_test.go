@@ -89,10 +89,12 @@ func TestGradientAgainstDifferences(t *testing.T) {
 	const h = 1e-6
 	for i := range n.params {
 		x := n.params[i]
-		n.params[i] = x + h
-		up := loss()
-		n.params[i] = x - h
-		down := loss()
+		at := func(x float64) float64 {
+			n.params[i] = x
+			n.refresh()
+			return loss()
+		}
+		up, down := at(x+h), at(x-h)
 		n.params[i] = x
 		if want := (up - down) / (2 * h); math.Abs(want-grad[i]) > 1e-5*(1+math.Abs(want)) {
 			t.Fatalf("weight %d of %d: gradient %g, by differences %g", i, len(n.params), grad[i], want)
@@ -100,25 +102,44 @@ func TestGradientAgainstDifferences(t *testing.T) {
 	}
 }
 
-func TestMulTEqualsTheDefinition(t *testing.T) {
+// Products are those of the definition, to the bit, with vectors and without.
+func TestProductsEqualTheDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m, n, k := rapid.IntRange(1, 9).Draw(t, "m"), rapid.IntRange(1, 9).Draw(t, "n"), rapid.IntRange(1, 9).Draw(t, "k")
+		m, n, k := rapid.IntRange(1, 9).Draw(t, "m"), rapid.IntRange(1, 30).Draw(t, "n"), rapid.IntRange(1, 9).Draw(t, "k")
 		s := newStream(uint64(m), uint64(n), uint64(k))
-		a, b, c := make([]float64, m*k), make([]float64, n*k), make([]float64, m*n)
+		a, b, c := make([]float64, m*k), make([]float64, k*n), make([]float64, m*n)
 		for _, x := range [][]float64{a, b, c} {
 			for i := range x {
-				x[i] = s.float()
+				x[i] = s.float() - 0.5
 			}
 		}
 		want := slices.Clone(c)
 		for i := range m {
 			for j := range n {
-				want[i*n+j] += dot(a[i*k:i*k+k], b[j*k:j*k+k])
+				for l := range k {
+					want[i*n+j] += float64(a[i*k+l] * b[l*n+j])
+				}
 			}
 		}
-		mulT(c, a, b, m, n, k)
-		if !slices.Equal(c, want) {
+		aT := make([]float64, m*k)
+		transpose(aT, a, m, k)
+		got, left := slices.Clone(c), slices.Clone(c)
+		mul(got, a, b, m, n, k)
+		mulLeft(left, aT, b, m, n, k)
+		if !slices.Equal(got, want) || !slices.Equal(left, want) {
 			t.Fatalf("%dx%dx%d differ", m, n, k)
+		}
+		plain := slices.Clone(c)
+		for i := range m {
+			for l := 0; l+4 <= k; l += 4 {
+				add4Go(plain[i*n:i*n+n], b[l*n:(l+4)*n], [4]float64(a[i*k+l:i*k+l+4]))
+			}
+			for l := k &^ 3; l < k; l++ {
+				add(plain[i*n:i*n+n], b[l*n:l*n+n], a[i*k+l])
+			}
+		}
+		if !slices.Equal(plain, want) {
+			t.Fatalf("%dx%dx%d differ without vectors", m, n, k)
 		}
 	})
 }

@@ -10,7 +10,7 @@
 // trial, and an update one of the outcomes in trial order; so a search can be
 // replayed bit for bit from its ledger.
 //
-// All arithmetic is float64 Go with a generator of its own. Products are rounded
+// All arithmetic is float64, with a generator of its own. Products are rounded
 // before they are added (float64(a*b)), which forbids fused multiply-add: the
 // result is the same on every architecture.
 package controller

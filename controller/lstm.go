@@ -117,7 +117,7 @@ func (n *network) step(tp *tape, t int, previous []int) {
 		copy(row, x)
 		copy(gates[i*4*h:(i+1)*4*h], n.params[n.at.bias:n.at.bias+4*h])
 	}
-	mulT(gates, in, n.params[n.at.gates:n.at.bias], b, 4*h, d+h)
+	mul(gates, in, n.gatesT, b, 4*h, d+h)
 	for i := range b {
 		g := gates[i*4*h : (i+1)*4*h]
 		for j := range h {
@@ -167,14 +167,12 @@ func (n *network) backward(tp *tape, choices [][]int, dlogits [][]float64, grad 
 	dh, dc := make([]float64, b*h), make([]float64, b*h)
 	din := make([]float64, b*(d+h))
 	dz := make([]float64, b*4*h)
-	rows := steps * b
-	// Transposed over all steps, so that the weights' gradient is one product.
-	allZ, allIn := make([]float64, 4*h*rows), make([]float64, (d+h)*rows)
 	for t := steps - 1; t >= 0; t-- {
 		n.headBackward(tp, t, dlogits[t], dh, grad)
 		n.gateBackward(tp, t, dh, dc, dz)
 		clear(din)
-		mulT(din, dz, n.gatesT, b, d+h, 4*h)
+		mul(din, dz, n.params[n.at.gates:n.at.bias], b, d+h, 4*h)
+		mulLeft(grad[n.at.gates:n.at.bias], dz, tp.inputs[t], 4*h, d+h, b)
 		for i := range b {
 			x := grad[n.at.start : n.at.start+d]
 			if t > 0 {
@@ -185,17 +183,11 @@ func (n *network) backward(tp *tape, choices [][]int, dlogits [][]float64, grad 
 				x[j] += din[i*(d+h)+j]
 			}
 			copy(dh[i*h:(i+1)*h], din[i*(d+h)+d:(i+1)*(d+h)])
-			r := t*b + i
 			for j := range 4 * h {
-				allZ[j*rows+r] = dz[i*4*h+j]
 				grad[n.at.bias+j] += dz[i*4*h+j]
-			}
-			for j := range d + h {
-				allIn[j*rows+r] = tp.inputs[t][i*(d+h)+j]
 			}
 		}
 	}
-	mulT(grad[n.at.gates:n.at.bias], allZ, allIn, 4*h, d+h, rows)
 }
 
 // headBackward goes through step t's softmax weights: it adds to dh.

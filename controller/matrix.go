@@ -1,45 +1,62 @@
 package controller
 
-// mulT adds a times the transpose of b to c: c[m,n] += a[m,k] * b[n,k], all
-// row-major. Blocks of four rows by two columns keep eight sums in registers,
-// which is several times as fast as one at a time. Each sum runs over k in
-// order, so the result does not depend on the blocking.
-func mulT(c, a, b []float64, m, n, k int) {
-	i := 0
-	for ; i+4 <= m; i += 4 {
-		a0, a1, a2, a3 := a[i*k:i*k+k], a[(i+1)*k:(i+1)*k+k], a[(i+2)*k:(i+2)*k+k], a[(i+3)*k:(i+3)*k+k]
-		j := 0
-		for ; j+2 <= n; j += 2 {
-			b0, b1 := b[j*k:j*k+k], b[(j+1)*k:(j+1)*k+k]
-			a0, a1, a2, a3, b1 := a0[:len(b0)], a1[:len(b0)], a2[:len(b0)], a3[:len(b0)], b1[:len(b0)]
-			var s00, s01, s10, s11, s20, s21, s30, s31 float64
-			for x, y0 := range b0 {
-				y1 := b1[x]
-				s00 += float64(a0[x] * y0)
-				s01 += float64(a0[x] * y1)
-				s10 += float64(a1[x] * y0)
-				s11 += float64(a1[x] * y1)
-				s20 += float64(a2[x] * y0)
-				s21 += float64(a2[x] * y1)
-				s30 += float64(a3[x] * y0)
-				s31 += float64(a3[x] * y1)
-			}
-			c[i*n+j] += s00
-			c[i*n+j+1] += s01
-			c[(i+1)*n+j] += s10
-			c[(i+1)*n+j+1] += s11
-			c[(i+2)*n+j] += s20
-			c[(i+2)*n+j+1] += s21
-			c[(i+3)*n+j] += s30
-			c[(i+3)*n+j+1] += s31
+// mul adds a times b to c: c[m,n] += a[m,k] * b[k,n], all row-major. Each
+// element of c takes its summands in the order of k, whatever the processor.
+func mul(c, a, b []float64, m, n, k int) {
+	for i := range m {
+		row, x := c[i*n:i*n+n], a[i*k:i*k+k]
+		l := 0
+		for ; l+4 <= k; l += 4 {
+			add4(row, b[l*n:(l+4)*n], [4]float64(x[l:l+4]))
 		}
-		for ; j < n; j++ {
-			for r := range 4 {
-				c[(i+r)*n+j] += dot(a[(i+r)*k:(i+r)*k+k], b[j*k:j*k+k])
-			}
+		for ; l < k; l++ {
+			add(row, b[l*n:l*n+n], x[l])
 		}
 	}
-	for ; i < m; i++ {
+}
+
+// mulLeft adds the transpose of a times b to c: c[m,n] += a[k,m] * b[k,n], in
+// the order of k as mul.
+func mulLeft(c, a, b []float64, m, n, k int) {
+	l := 0
+	for ; l+4 <= k; l += 4 {
+		for i := range m {
+			add4(c[i*n:i*n+n], b[l*n:(l+4)*n], [4]float64{a[l*m+i], a[(l+1)*m+i], a[(l+2)*m+i], a[(l+3)*m+i]})
+		}
+	}
+	for ; l < k; l++ {
+		for i := range m {
+			add(c[i*n:i*n+n], b[l*n:l*n+n], a[l*m+i])
+		}
+	}
+}
+
+// add is y += a*x.
+func add(y, x []float64, a float64) {
+	x = x[:len(y)]
+	for j := range y {
+		y[j] += float64(a * x[j])
+	}
+}
+
+// add4Go adds four rows of len(y) that lie one behind the other in x, the first
+// first: y += a[0]*x0, y += a[1]*x1, …
+func add4Go(y, x []float64, a [4]float64) {
+	n := len(y)
+	x0, x1, x2, x3 := x[:n], x[n:2*n], x[2*n:3*n], x[3*n:4*n]
+	for j, v := range y {
+		v += float64(a[0] * x0[j])
+		v += float64(a[1] * x1[j])
+		v += float64(a[2] * x2[j])
+		v += float64(a[3] * x3[j])
+		y[j] = v
+	}
+}
+
+// mulT adds a times the transpose of b to c: c[m,n] += a[m,k] * b[n,k], for the
+// few rows of a softmax.
+func mulT(c, a, b []float64, m, n, k int) {
+	for i := range m {
 		for j := range n {
 			c[i*n+j] += dot(a[i*k:i*k+k], b[j*k:j*k+k])
 		}

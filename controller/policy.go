@@ -62,21 +62,26 @@ func Paper() Config {
 	return Config{Policy: PPO, Batch: 20, LearningRate: 0.00035, Entropy: 0.00001, Baseline: 0.95, Units: 100, Epochs: 4, Clip: 0.2, Population: 50, Tournament: 10}
 }
 
-// Defaults is the configuration for a budget of trials. The learning rate
-// falls from 0.005 for a few hundred trials to the paper's for its 20,000.
+// Defaults is the configuration for a budget of trials. Below the paper's half
+// of 20,000 the controller is smaller, explores more, and learns the faster the
+// fewer trials there are: the rate that does best is inversely proportional to
+// them. A slow baseline lags behind rising rewards, so that whatever is sampled
+// seems good, and the policy collapses; a quick one does not. Measured on two
+// tables of published benchmarks, docs/results/searcher.csv.
 func Defaults(policy string, trials int) Config {
 	c := Paper()
 	c.Policy = policy
 	if trials < 10000 {
-		c.LearningRate, c.Entropy, c.Baseline, c.Units = 0.005, 0.02, 0.9, 32
-	}
-	if trials >= 1500 && trials < 10000 {
-		c.LearningRate, c.Units = 0.002, 100
+		c.LearningRate = max(c.LearningRate, min(0.02, 1.4/float64(max(1, trials))))
+		c.Entropy, c.Baseline, c.Units = 0.1, 0.2, 32
 	}
 	if trials < 100 { // a few updates must do
-		c.Batch, c.LearningRate = max(2, trials/8), 0.02
+		c.Batch = max(2, trials/8)
 	}
-	if policy == REINFORCE {
+	if policy == REINFORCE { // one step a batch must do what PPO's epochs do
+		if trials < 10000 {
+			c.LearningRate = min(0.02, c.LearningRate*float64(c.Epochs))
+		}
 		c.Epochs = 1
 	}
 	return c

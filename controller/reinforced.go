@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // reinforced is a policy-gradient controller: PPO (Schulman et al. 2017), or
@@ -17,6 +18,9 @@ type reinforced struct {
 	started  bool // the baseline holds something
 	entropy  float64
 	kl       float64
+
+	ahead                    [][]int // samples drawn already, from aheadFirst on, by aheadVersion
+	aheadFirst, aheadVersion int
 }
 
 func newReinforced(c Config, sizes []int, seed uint64) *reinforced {
@@ -28,14 +32,27 @@ func (r *reinforced) Name() string   { return r.c.Policy }
 func (r *reinforced) BatchSize() int { return r.c.Batch }
 func (r *reinforced) Version() int   { return r.version }
 
+// Sample draws the trials that are likely to be asked for next along with the
+// one that is: a batch is several times as fast as its trials one by one, and
+// the same numbers.
 func (r *reinforced) Sample(trial int) []int {
-	s := newStream(r.seed, purposeSample, uint64(r.version), uint64(trial))
-	choices := make([]int, len(r.net.sizes))
-	r.net.forward(r.net.newTape(1), func(_, t int, probs []float64) int {
-		choices[t] = draw(probs, s.float())
-		return choices[t]
+	if r.ahead == nil || r.aheadVersion != r.version || trial < r.aheadFirst || trial >= r.aheadFirst+len(r.ahead) {
+		r.drawAhead(trial)
+	}
+	return slices.Clone(r.ahead[trial-r.aheadFirst])
+}
+
+func (r *reinforced) drawAhead(first int) {
+	r.ahead, r.aheadFirst, r.aheadVersion = make([][]int, r.c.Batch), first, r.version
+	streams := make([]*stream, r.c.Batch)
+	for i := range streams {
+		streams[i] = newStream(r.seed, purposeSample, uint64(r.version), uint64(first+i))
+		r.ahead[i] = make([]int, len(r.net.sizes))
+	}
+	r.net.forward(r.net.newTape(r.c.Batch), func(i, t int, probs []float64) int {
+		r.ahead[i][t] = draw(probs, streams[i].float())
+		return r.ahead[i][t]
 	})
-	return choices
 }
 
 // draw picks the index at which the running sum passes u.

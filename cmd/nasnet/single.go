@@ -82,9 +82,14 @@ func (a *app) shortForm(c *cobra.Command, flag, key, usage string) {
 	c.Flags().Func(flag, usage, func(v string) error { a.short = append(a.short, key+"="+v); return nil })
 }
 
-// trained reads where a run's training ended. The run's own configuration is
-// taken, and its found cell if it searched for one.
-func (a *app) trained(c *cobra.Command) (*chain, string, error) {
+// bestFlag chooses the checkpoint that a command takes.
+func bestFlag(c *cobra.Command) *bool {
+	return c.Flags().Bool("best", false, "the checkpoint that did best on the held-out images, instead of the last")
+}
+
+// trained reads where a run's training ended, or was best. The run's own
+// configuration is taken, and its found cell if it searched for one.
+func (a *app) trained(c *cobra.Command, best bool) (*chain, string, error) {
 	if a.config == "" {
 		a.config = a.directory() + "/config.yaml"
 		if a.run == "" {
@@ -105,6 +110,12 @@ func (a *app) trained(c *cobra.Command) (*chain, string, error) {
 		}
 	}
 	t, err := recorded[api.TrainResult](s.dir, "train")
+	if err == nil && best && t.Best == "" {
+		err = usagef("%s was not evaluated while it trained (train.evaluation.every_epochs), so no checkpoint is its best", s.dir.Path)
+	}
+	if best {
+		return s, t.Best, err
+	}
 	return s, t.Checkpoint, err
 }
 
@@ -124,40 +135,46 @@ func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
 }
 
 func (a *app) evalCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "eval", Short: "Measure a run's network on the 10,000 test images", Args: cobra.NoArgs,
-		Example: "  nasnet eval --run runs/quickstart --json", RunE: func(c *cobra.Command, _ []string) error {
-			s, checkpoint, err := a.trained(c)
-			if err != nil {
-				return err
-			}
-			defer s.dir.Close()
-			out, err := s.eval(c.Context(), checkpoint)
-			if err != nil {
-				return err
-			}
-			return a.document(out)
-		},
+		Example: "  nasnet eval --run runs/quickstart --json",
 	}
+	best := bestFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		s, checkpoint, err := a.trained(c, *best)
+		if err != nil {
+			return err
+		}
+		defer s.dir.Close()
+		out, err := s.eval(c.Context(), checkpoint)
+		if err != nil {
+			return err
+		}
+		return a.document(out)
+	}
+	return c
 }
 
 func (a *app) exportCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "export", Short: "Write a run's network as a SavedModel, and check it in a new process", Args: cobra.NoArgs,
-		Example: "  nasnet export --run runs/small", RunE: func(c *cobra.Command, _ []string) error {
-			s, checkpoint, err := a.trained(c)
-			if err != nil {
-				return err
-			}
-			defer s.dir.Close()
-			if _, err := s.eval(c.Context(), checkpoint); err != nil { // the logits to compare with
-				return err
-			}
-			out, err := s.export(c.Context(), checkpoint)
-			if err != nil {
-				return err
-			}
-			return a.document(out)
-		},
+		Example: "  nasnet export --run runs/small",
 	}
+	best := bestFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		s, checkpoint, err := a.trained(c, *best)
+		if err != nil {
+			return err
+		}
+		defer s.dir.Close()
+		if _, err := s.eval(c.Context(), checkpoint); err != nil { // the logits to compare with
+			return err
+		}
+		out, err := s.export(c.Context(), checkpoint)
+		if err != nil {
+			return err
+		}
+		return a.document(out)
+	}
+	return c
 }
