@@ -197,6 +197,7 @@ type Child struct {
 	Epochs           float64 `yaml:"epochs"`
 	Batch            int     `yaml:"batch"`
 	LearningRate     float64 `yaml:"learning_rate"`
+	Shrink           int     `yaml:"shrink"` // squares of so many pixels a side are averaged first: 2 makes 16x16 images; 1: none
 }
 
 // Limits bound a child. A cell over a static limit is not trained at all.

@@ -186,6 +186,7 @@ func (v validator) children(c Config) {
 	v.want(child.LearningRate > 0, "search.child.learning_rate", "%g; want more than 0", child.LearningRate)
 	v.want(child.NormalCells > 0 && child.NormalCells%3 == 0, "search.child.normal_cells", "%d; want a multiple of 3: there are three stacks", child.NormalCells)
 	v.atLeast("search.child.filters", float64(child.Filters), 1)
+	v.want(slices.Contains([]int{1, 2, 4}, child.Shrink), "search.child.shrink", "%d; want 1, 2 or 4", child.Shrink)
 }
 
 func (v validator) engine(e Engine) {

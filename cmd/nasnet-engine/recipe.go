@@ -120,11 +120,20 @@ func trainingImages(d api.Data) (images, heldOut data.Images, err error) {
 	if err != nil {
 		return images, heldOut, err
 	}
-	if images, err = data.LoadCIFAR(d.Train, ids); err != nil {
-		return images, heldOut, err
+	if images, err = data.LoadCIFAR(d.Train, ids); err == nil {
+		heldOut, err = data.LoadCIFAR(d.Train, held)
 	}
-	heldOut, err = data.LoadCIFAR(d.Train, held)
-	return images, heldOut, err
+	return images.Shrink(d.Shrink), heldOut.Shrink(d.Shrink), err
+}
+
+// testImages loads the first n test images.
+func testImages(d api.Data, n int) (data.Images, error) {
+	ids := make([]int, n)
+	for i := range ids {
+		ids[i] = i
+	}
+	images, err := data.LoadCIFAR(d.Test, ids)
+	return images.Shrink(d.Shrink), err
 }
 
 // trainingSource feeds the training images for ever, augmented.

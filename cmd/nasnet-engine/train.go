@@ -54,12 +54,26 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 	if err != nil {
 		return api.TrialResult{}, interrupted(err)
 	}
-	measured, err := measure(ctx, t.Session, newEvaluation(t.Graph.Root(), t.Store.Shared(), plan, heldOut, r.Data, r.EvalBatch), nil)
+	accuracy := func(scope string, im data.Images) (float64, error) {
+		m, err := measure(ctx, t.Session, newEvaluation(t.Graph.Root().Sub("%s", scope), t.Store.Shared(), plan, im, r.Data, r.EvalBatch), nil)
+		return m.Top1, err
+	}
+	measured, err := accuracy("held_out", heldOut)
 	if err != nil {
 		return api.TrialResult{}, err
 	}
+	tested := 0.0
+	if r.TestImages > 0 {
+		im, err := testImages(r.Data, r.TestImages)
+		if err == nil {
+			tested, err = accuracy("test", im)
+		}
+		if err != nil {
+			return api.TrialResult{}, err
+		}
+	}
 	return api.TrialResult{
-		Accuracy: measured.Top1, Loss: done.Loss, Steps: done.Steps, Seconds: done.Seconds, Params: plan.Costs().Trainable,
+		Accuracy: measured, TestAccuracy: tested, Loss: done.Loss, Steps: done.Steps, Seconds: done.Seconds, Params: plan.Costs().Trainable,
 		ImagesPerSecond: float64(done.Steps*o.Batch) / done.Seconds,
 	}, nil
 }

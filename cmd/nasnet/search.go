@@ -133,15 +133,23 @@ func newChildren(c configs.Config, set sets.CIFAR, l *engine.Launcher) (*childre
 	}
 	k := c.Search.Child
 	m.NormalCells, m.Filters, m.AuxHead, m.DropPathKeep = k.NormalCells, k.Filters, false, 1
+	if k.Shrink > 1 {
+		m.Input[0], m.Input[1] = m.Input[0]/k.Shrink, m.Input[1]/k.Shrink
+	}
+	d := dataRequest(c, set, k.Images, k.ValidationImages)
+	d.Shrink = k.Shrink
 	t := recipe(c.Train)
 	t.Batch, t.Epochs, t.Steps, t.Schedule.Rate = int64(k.Batch), k.Epochs, 0, k.LearningRate
 	t.Schedule.WarmupSteps, t.EMA, t.ReportSteps = 0, 0, 10
 	return &children{launcher: l, model: m, limits: c.Search.Limits, request: api.TrialRequest{
-		Data: dataRequest(c, set, k.Images, k.ValidationImages), Train: t, EvalBatch: 100,
+		Data: d, Train: t, EvalBatch: 100,
 		// One thread an operation: a child's reward is then the same on every run.
 		Threads: api.Threads{InterOp: 1, IntraOp: 1, Grappler: "off"},
 	}}, nil
 }
+
+// testAccuracy is a metric of children that were asked for it.
+const testAccuracy = "test_accuracy"
 
 // Evaluate trains one child and measures it on the held-out images.
 func (c *children) Evaluate(ctx context.Context, t search.Task, report func(int, float64) bool) (search.Result, error) {
@@ -158,9 +166,13 @@ func (c *children) Evaluate(ctx context.Context, t search.Task, report func(int,
 	if err != nil {
 		return search.Result{}, childError(err)
 	}
-	return search.Result{Reward: out.Accuracy, Metrics: map[string]float64{
+	metrics := map[string]float64{
 		"loss": out.Loss, "params": float64(out.Params), "train_seconds": out.Seconds, "images_per_second": out.ImagesPerSecond,
-	}}, nil
+	}
+	if r.TestImages > 0 {
+		metrics[testAccuracy] = out.TestAccuracy
+	}
+	return search.Result{Reward: out.Accuracy, Metrics: metrics}, nil
 }
 
 // gate rejects cells whose child would cost more than the limits allow.

@@ -56,6 +56,33 @@ func LoadCIFAR(files []string, pick []int) (Images, error) {
 	return im, nil
 }
 
+// Shrink averages squares of n pixels a side, rounded to the nearest; n below 2
+// changes nothing. Sides must be multiples of n.
+func (im Images) Shrink(n int) Images {
+	if n < 2 {
+		return im
+	}
+	side := int64(n)
+	h, w, c := im.Size[0], im.Size[1], im.Size[2]
+	out := Images{Labels: im.Labels, Size: [3]int64{h / side, w / side, c}, Pixels: make([]uint8, 0, int64(len(im.Pixels))/side/side)}
+	for at := int64(0); at < int64(len(im.Pixels)); at += h * w * c {
+		for i := int64(0); i < h; i += side {
+			for j := int64(0); j < w; j += side {
+				for k := range c {
+					sum := side * side / 2
+					for y := i; y < i+side; y++ {
+						for x := j; x < j+side; x++ {
+							sum += int64(im.Pixels[at+(y*w+x)*c+k])
+						}
+					}
+					out.Pixels = append(out.Pixels, uint8(sum/(side*side)))
+				}
+			}
+		}
+	}
+	return out
+}
+
 // interleave turns three colour planes into pixels of three values.
 func interleave(dst, planes []byte) {
 	for i := range cifarPlane {

@@ -69,7 +69,7 @@ type Memory struct {
 	repeat                       bool
 }
 
-// NewMemory adds the pipeline's nodes to the graph. name is unique in it.
+// NewMemory adds the pipeline's nodes to the graph, below s. name is unique there.
 func NewMemory(s *tfgraph.Scope, name string, im Images, o MemoryOptions) *Memory {
 	n := im.Len()
 	m := &Memory{data: im, repeat: o.Repeat}
@@ -88,7 +88,7 @@ func NewMemory(s *tfgraph.Scope, name string, im Images, o MemoryOptions) *Memor
 		func(s *tfgraph.Scope, element, captured []tfgraph.Tensor) []tfgraph.Tensor {
 			return prepare(s, element[0], captured[0], captured[1], n, o)
 		})
-	m.iterator = examples.Prefetch(s, 4).Options(s, o.Threads).Iterate(s, name)
+	m.iterator = examples.Prefetch(s, 4).Options(s, o.Threads).Iterate(s, s.Path())
 	m.Images, m.Labels = m.iterator.Next[0], m.iterator.Next[1]
 	return m
 }

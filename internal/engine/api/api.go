@@ -48,7 +48,8 @@ type Data struct {
 	Standardize string   `json:"standardize"` // image | channel | none
 	CropPad     int64    `json:"crop_pad"`    // pixels padded before the random crop; 0: no crop
 	Flip        bool     `json:"flip"`
-	Cutout      int64    `json:"cutout"` // side in pixels; 0: none
+	Cutout      int64    `json:"cutout"`           // side in pixels; 0: none
+	Shrink      int      `json:"shrink,omitempty"` // squares of so many pixels a side are averaged first; 0, 1: none
 }
 
 // Optimizer says how gradients change weights.
@@ -118,12 +119,16 @@ type TrialRequest struct {
 	Seed      int64       `json:"seed"`
 	Threads   Threads     `json:"threads"`
 	EvalBatch int64       `json:"eval_batch"`
+	// TestImages asks for the accuracy on the first test images too, which a
+	// search must not see: for tables of benchmarks.
+	TestImages int `json:"test_images,omitempty"`
 }
 
 // TrialResult is what a child came to.
 type TrialResult struct {
 	Accuracy        float64 `json:"accuracy"` // on the held-out images
-	Loss            float64 `json:"loss"`     // of the last training report
+	TestAccuracy    float64 `json:"test_accuracy,omitempty"`
+	Loss            float64 `json:"loss"` // of the last training report
 	Steps           int64   `json:"steps"`
 	Seconds         float64 `json:"seconds"` // of its training steps
 	Params          int64   `json:"params"`  // trainable
