@@ -156,8 +156,9 @@ type Search struct {
 	Policy       Policy `yaml:"policy"`
 	Trials       int    `yaml:"trials"`                // children of the policy
 	RandomTrials int    `yaml:"random_trials"`         // children of uniform sampling beside it; -1: as many as trials
-	Workers      int    `yaml:"workers" change:"free"` // children trained at once
-	Mode         string `yaml:"mode"`                  // sync: the same search whatever the workers | async: no waiting, not reproducible
+	Workers      int    `yaml:"workers" change:"free"` // children trained at once by this process; 0: by workers elsewhere alone
+	Queue        Queue  `yaml:"queue"`
+	Mode         string `yaml:"mode"` // sync: the same search whatever the workers | async: no waiting, not reproducible
 	Child        Child  `yaml:"child"`
 	Limits       Limits `yaml:"limits"`
 	TopK         int    `yaml:"top_k" change:"free"` // best cells listed at the end
@@ -170,6 +171,16 @@ type Space struct {
 	Blocks   int      `yaml:"blocks,omitempty"` // a cell
 	Combines []string `yaml:"combines,omitempty,flow"`
 	Tied     *bool    `yaml:"tied,omitempty"` // the reduction cell repeats the normal one
+}
+
+// Queue is how workers elsewhere reach a search. Its token comes from the
+// environment (NASNET_QUEUE_TOKEN); without one, the search makes one up.
+type Queue struct {
+	URL    string `yaml:"url" change:"free"`    // of an outside NATS server; empty: one inside of the search
+	Listen string `yaml:"listen" change:"free"` // host:port of the one inside; port 0: a free one
+	Cert   string `yaml:"cert" change:"free"`   // TLS: files of the one inside
+	Key    string `yaml:"key" change:"free"`
+	CA     string `yaml:"ca" change:"free"` // certificates to trust instead of the system's
 }
 
 // Policy says who samples the cells. A zero leaves what the controller takes

@@ -24,20 +24,31 @@ const (
 
 func (a *app) workerCommand() *cobra.Command {
 	var training bool
-	var listen string
+	var listen, from, ca string
+	var slots int
 	c := &cobra.Command{
-		Use: "worker --train", Short: "Compute for trainings that other machines run", Args: cobra.NoArgs,
-		Long: "Compute for trainings that other machines run with `nasnet train --cluster`. It serves until it is\n" +
-			"interrupted, one training after the other, and starts its engine anew when that dies.\n\n" +
-			"TensorFlow's server listens on all interfaces and asks for no password: whoever reaches the port can run\n" +
-			"code here. Use it in a private network alone.",
-		Example: "  nasnet worker --train --listen 10.0.0.5:2222",
+		Use: "worker --search URL|RUN | --train", Short: "Train children of a search elsewhere, or compute for trainings elsewhere", Args: cobra.NoArgs,
+		Long: "With --search it trains children of a search that another process runs, until that is finished: give the\n" +
+			"search's URL and, in NASNET_QUEUE_TOKEN, its token (both in RUN/queue.json there), or its run directory if\n" +
+			"that is on this machine. It may join and leave at any time.\n\n" +
+			"With --train it computes for trainings that other machines run with `nasnet train --cluster`, one after the\n" +
+			"other, until it is interrupted. TensorFlow's server listens on all interfaces and asks for no password:\n" +
+			"whoever reaches the port can run code here. Use it in a private network alone.",
+		Example: "  nasnet worker --search runs/first\n" +
+			"  NASNET_QUEUE_TOKEN=… nasnet worker --search nats://10.0.0.1:4222 --slots 2\n" +
+			"  nasnet worker --train --listen 10.0.0.5:2222",
 	}
+	c.Flags().StringVar(&from, "search", "", "URL of a search's queue, or its run directory")
+	c.Flags().IntVar(&slots, "slots", 1, "children at once, with --search")
+	c.Flags().StringVar(&ca, "ca", "", "certificates to trust instead of the system's, with --search tls://…")
 	c.Flags().BoolVar(&training, "train", false, "compute for trainings")
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:2222", "host:port by which other machines reach this one")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:2222", "host:port by which other machines reach this one, with --train")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if !training {
-			return usagef("say what to work for: --train")
+		if training == (from != "") {
+			return usagef("say what to work for: --search URL, or --train")
+		}
+		if from != "" {
+			return a.searchWorker(c.Context(), from, ca, slots)
 		}
 		if _, _, err := net.SplitHostPort(listen); err != nil {
 			return usagef("--listen %s: want host:port (%v)", listen, err)

@@ -114,7 +114,7 @@ func (c *chain) begin() error {
 func (c *chain) stages(ctx context.Context) (summary, error) {
 	var s summary
 	var err error
-	c.term.Heading("2/6 search", fmt.Sprintf("%d children by %s, the random arm beside it, %d at a time", c.config.Search.Trials, c.config.Search.Policy.Name, max(1, c.config.Search.Workers)))
+	c.term.Heading("2/6 search", fmt.Sprintf("%d children by %s, the random arm beside it, %d at a time", c.config.Search.Trials, c.config.Search.Policy.Name, c.config.Search.Workers))
 	if s.Search, _, err = rundir.Do(c.dir, "search", []string{c.config.Digest("search", "train", "data", "model")}, func() (search.Status, error) { return c.search(ctx, c.config, c.set, c.dir.Path) }); err != nil {
 		return s, err
 	}
@@ -202,12 +202,17 @@ func (c *chain) progress(label, unit string) (show func(engine.Event), end func(
 const predictionsFile = "predictions.npy"
 
 func (c *chain) eval(ctx context.Context, checkpoint string) (api.EvalResult, error) {
+	return c.evalOn(ctx, checkpoint, "test")
+}
+
+// evalOn measures a checkpoint on a split: test, or validation.
+func (c *chain) evalOn(ctx context.Context, checkpoint, split string) (api.EvalResult, error) {
 	var out api.EvalResult
 	show, end := c.progress("evaluate", "images")
 	defer end()
 	err := call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: show, Request: api.EvalRequest{
-		Model: &c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: "test", Batch: int64(c.config.Eval.Batch),
-		Data: dataRequest(c.config, c.set, 0, 0), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
+		Model: &c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: split, Batch: int64(c.config.Eval.Batch),
+		Data: dataRequest(c.config, c.set, 0, c.config.Data.Validation), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
 	}}, &out)
 	return out, err
 }

@@ -20,10 +20,15 @@ import (
 )
 
 func (a *app) searchCommand() *cobra.Command {
+	var finish bool
 	c := &cobra.Command{
 		Use: "search", Short: "Start or resume a search for cells", Args: cobra.NoArgs,
-		Example: "  nasnet search --config quickstart --run runs/first\n  nasnet search status --run runs/first --json",
+		Long: "Start or resume a search for cells. Workers elsewhere can take part while it runs (nasnet worker --search).\n" +
+			"With --finish the best cells (search.top_k) are trained as full networks afterwards, and ranked.",
+		Example: "  nasnet search --config quickstart --run runs/first\n  nasnet search status --run runs/first --json\n" +
+			"  nasnet search extend --run runs/first --trials 1000",
 	}
+	c.Flags().BoolVar(&finish, "finish", false, "train the best cells as full networks when the search is done, and rank them")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		config, err := a.load()
 		if err != nil {
@@ -37,15 +42,19 @@ func (a *app) searchCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.document(st)
-	}
-	c.AddCommand(&cobra.Command{Use: "status", Short: "Where a search stands, as JSON", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		st, err := search.ReadStatus(a.directory())
-		if err != nil {
-			return err
+		if finish {
+			ranking, err := a.finish(c.Context(), config, set, a.directory())
+			if err != nil {
+				return err
+			}
+			return a.document(struct {
+				search.Status
+				Finished []finalist `json:"finished"`
+			}{st, ranking})
 		}
 		return a.document(st)
-	}})
+	}
+	c.AddCommand(a.searchOperations()...)
 	return c
 }
 
@@ -67,9 +76,14 @@ func (a *app) search(ctx context.Context, c configs.Config, set sets.CIFAR, dir 
 	if err != nil {
 		return search.Status{}, err
 	}
+	server, err := a.serveQueue(e, c, dir)
+	if err != nil {
+		return search.Status{}, errors.Join(err, e.Close())
+	}
+	defer server.Close()
 	bar := a.term.Bar("search", "trials")
 	best := 0.0
-	st, err := e.Run(ctx, ev, max(1, c.Search.Workers), func(ev search.Event) { // one at a time
+	st, err := e.Run(ctx, ev, c.Search.Workers, func(ev search.Event) { // one at a time
 		if ev.Kind == "failed" {
 			a.term.Note("trial %d failed: %s; the search goes on", ev.Trial, ev.Cause)
 		}
@@ -79,6 +93,9 @@ func (a *app) search(ctx context.Context, c configs.Config, set sets.CIFAR, dir 
 		}
 	})
 	bar.End()
+	if err == nil {
+		err = server.Finished()
+	}
 	return st, errors.Join(err, e.Close())
 }
 

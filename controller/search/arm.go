@@ -29,21 +29,21 @@ type arm struct {
 }
 
 func (e *Experiment) newArm(n namedArm) (*arm, error) {
-	sizes := e.spec.Space.Sizes()
 	a := &arm{namedArm: n, learns: n.name != controller.Random}
 	a.barrier = e.spec.Mode != Async && (a.learns || e.spec.Stopping.on())
 	var err error
-	if a.policy, err = newPolicy(n.policy, sizes, n.trials, n.seed); err != nil {
+	if a.policy, err = e.newPolicy(n); err != nil {
 		return nil, err
 	}
-	a.uniform, err = newPolicy(controller.Config{Policy: controller.Random}, sizes, n.trials, seedFor(n.seed, "uniform", n.name))
+	n.policy, n.seed = controller.Config{Policy: controller.Random}, seedFor(n.seed, "uniform", n.name)
+	a.uniform, err = e.newPolicy(n)
 	return a, err
 }
 
-// newPolicy is the one place that knows how policies are made. The budget is
+// newPolicy makes an arm's policy as it was before all updates. The budget is
 // that of the beginning, so that an extended search keeps its settings.
-func newPolicy(c controller.Config, sizes []int, budget int, seed uint64) (controller.Policy, error) {
-	return controller.New(c, sizes, budget, seed)
+func (e *Experiment) newPolicy(n namedArm) (controller.Policy, error) {
+	return e.o.policies(n.policy, e.spec.Space.Sizes(), n.trials, n.seed)
 }
 
 // extend takes a segment of the plan. Batches do not cross segments, so what

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/nasnet-go/nasnet/controller"
 	"github.com/nasnet-go/nasnet/controller/search/ledger"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	// MaxFailures is after how many failed trials in a row a run ends with
 	// ErrFailing: then it is not the cells; 0: 20, below 0: never.
 	MaxFailures int
+	// policies makes policies; tests replace it.
+	policies func(c controller.Config, sizes []int, budget int, seed uint64) (controller.Policy, error)
 }
 
 // Experiment is a search on disk. One process at a time has it open.
@@ -98,6 +101,9 @@ func newExperiment(o Options) *Experiment {
 	}
 	if o.MaxFailures == 0 {
 		o.MaxFailures = 20
+	}
+	if o.policies == nil {
+		o.policies = controller.New
 	}
 	return &Experiment{
 		o: o, spec: o.Spec, crash: newCrasher(), now: time.Now, byID: map[int]*Trial{}, over: make(chan struct{}), leases: map[int]*lease{},
@@ -228,7 +234,7 @@ func (e *Experiment) reclaim() error {
 	for _, a := range e.arms {
 		for _, t := range a.trials {
 			switch {
-			case t.State == Running && strings.HasPrefix(t.Worker, localPrefix):
+			case t.State == Running && strings.HasPrefix(t.Worker, LocalPrefix):
 				if err := e.ledger.Release(t.ID, t.Attempt); err != nil {
 					return err
 				}

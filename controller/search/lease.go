@@ -20,9 +20,13 @@ type Source interface {
 	Heartbeat(ctx context.Context, r Ref, p Progress) error
 	// Finish hands in a result. ErrLost: it came too late and does not count.
 	Finish(ctx context.Context, r Ref, report Report) error
-	// Release gives a trial back that was not evaluated.
+	// Release gives a trial back that was not evaluated; AllTrials: whatever the
+	// worker has or waits for, because it leaves.
 	Release(ctx context.Context, r Ref) error
 }
+
+// AllTrials is the trial of a Ref that means all of the worker's.
+const AllTrials = -1
 
 // Ref names an attempt at a trial: the fence.
 type Ref struct {
@@ -53,9 +57,9 @@ type Report struct {
 	Seconds float64        `json:"seconds"`
 }
 
-// localPrefix begins the names of this process's own workers. What they have in
-// hand dies with it.
-const localPrefix = "local/"
+// LocalPrefix begins the names of a search process's own workers. What they have
+// in hand dies with it. No other worker may have such a name.
+const LocalPrefix = "local/"
 
 // lease is a running trial. Deadlines are on the monotonic clock.
 type lease struct {
@@ -322,7 +326,16 @@ func (e *Experiment) Heartbeat(_ context.Context, r Ref, p Progress) error {
 func (e *Experiment) Release(_ context.Context, r Ref) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.release(r)
+	if r.Trial != AllTrials {
+		return e.release(r)
+	}
+	e.supersede(r.Worker)
+	for id, l := range e.leases {
+		if l.worker == r.Worker {
+			return e.release(Ref{id, l.attempt, r.Worker})
+		}
+	}
+	return nil
 }
 
 func (e *Experiment) release(r Ref) error {

@@ -156,7 +156,7 @@ func TestKillsOfTheCoordinatorPoisonNothing(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 10 {
 		e := clocked(t, dir, spec(8), c)
-		l, _ := take(t, e, localPrefix+"0")
+		l, _ := take(t, e, LocalPrefix+"0")
 		if l.Task.Trial != 0 || l.Task.Attempt != i+1 {
 			t.Fatalf("leased %+v", l.Task)
 		}

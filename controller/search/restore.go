@@ -163,7 +163,7 @@ func (e *Experiment) useSnapshot(a *arm, updates []ledger.Update) error {
 		return nil
 	}
 	e.o.Log.Warn().Str("arm", a.name).Int("version", version).Msg("the snapshot of the policy does not fit the ledger: it is rebuilt from the trials")
-	a.policy, err = newPolicy(a.namedArm.policy, e.spec.Space.Sizes(), a.namedArm.trials, a.seed)
+	a.policy, err = e.newPolicy(a.namedArm)
 	return err
 }
 

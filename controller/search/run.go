@@ -23,7 +23,7 @@ func (e *Experiment) Run(ctx context.Context, ev Evaluator, workers int, onEvent
 	go func() { e.events.deliver(onEvent); close(told) }()
 	for i := range workers {
 		local.Go(func() {
-			err := Work(inner, e, ev, fmt.Sprintf("%s%d", localPrefix, i))
+			err := Work(inner, e, ev, fmt.Sprintf("%s%d", LocalPrefix, i))
 			if err != nil && inner.Err() == nil && !errors.Is(err, ErrPaused) {
 				e.abort(err)
 			}

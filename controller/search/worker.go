@@ -115,9 +115,9 @@ func wordsOf(err error) string {
 	if errors.As(err, &f) {
 		tail := f.LogTail()
 		tail = tail[max(0, len(tail)-maxLogLines+1):]
-		return strings.Join(append([]string{err.Error()}, tail...), "\n")
+		return lastLines(strings.Join(append([]string{err.Error()}, tail...), "\n"))
 	}
-	return err.Error()
+	return lastLines(err.Error())
 }
 
 // pulse collects what a child reports, judges it, and keeps its lease.

@@ -22,6 +22,7 @@ var rules = []rule{
 	{"cells/network", true, []string{"cells", "cells/model", "tfgraph", "tfgraph/nn"}, "it interprets the plan and knows of no data, training or search"},
 
 	{"controller", false, []string{"cells"}, "a policy is a pure function of the trials, without TensorFlow, so that replays are bit-equal"},
+	{"controller/table", false, []string{"controller", "internal/..."}, "a table replays policies; it trains nothing"},
 	{"controller/search/...", false, []string{"cells", "cells/model", "controller", "controller/search/...", "internal/..."}, "search declares the Evaluator it needs and never imports training; internal/engine fills it by processes"},
 
 	{"tfgraph", true, nil, "the door to TensorFlow knows nothing of networks"},
