@@ -88,6 +88,23 @@ def child(normal_cells, filters, classes=10):
     return keras.Model(image, L.Dense(classes)(x))
 
 
+def children(count, images=4000, held_out=1000):
+    """The loop of a search in one process: build, train an epoch, measure, again. Seconds a child."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(images, 32, 32, 3)).astype("float32"), rng.integers(0, 10, images)
+    vx, vy = rng.normal(size=(held_out, 32, 32, 3)).astype("float32"), rng.integers(0, 10, held_out)
+    begin = time.time()
+    for _ in range(count):
+        keras.backend.clear_session()
+        model = child(3, 8)
+        rate = keras.optimizers.schedules.CosineDecay(0.05, images // 64)
+        model.compile(keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=5.0),
+                      keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+        model.fit(x, y, batch_size=64, epochs=1, verbose=0)
+        model.evaluate(vx, vy, batch_size=100, verbose=0)
+    return (time.time() - begin) / count
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--normal-cells", type=int, default=6)
@@ -97,7 +114,12 @@ def main():
     p.add_argument("--mobile", action="store_true", help="keras.applications' NASNetMobile instead of the child")
     p.add_argument("--pixels", type=int, default=32)
     p.add_argument("--jit", choices=["auto", "on", "off"], default="auto", help="Keras' jit_compile")
+    p.add_argument("--children", type=int, default=0, help="instead: seconds a child of a loop of so many")
     a = p.parse_args()
+    if a.children:
+        print(json.dumps({"peer": "keras", "seconds_per_child": children(a.children),
+                          "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+        return
     rng = np.random.default_rng(0)
     images = rng.normal(size=(a.batch, a.pixels, a.pixels, 3)).astype("float32")
     labels = rng.integers(0, 10, a.batch)

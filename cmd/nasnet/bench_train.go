@@ -184,23 +184,32 @@ func (a *app) profileNets(ctx context.Context, l *engine.Launcher, nets []benchN
 	return term.Table(a.stdout, []string{"network", "operation", "a step", "ms a step", "share"}, lines)
 }
 
-// peer times a script, whose last line of output is a JSON document.
+// peer times a script.
 func peer(python, script string, more ...string) func(context.Context, benchNet, int64) (timing, error) {
 	return func(ctx context.Context, n benchNet, steps int64) (timing, error) {
 		var t timing
-		cmd := exec.CommandContext(ctx, python, append(append([]string{script}, n.arguments(steps)...), more...)...)
-		cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "LD_LIBRARY_PATH=") })
-		out, err := cmd.Output()
+		out, err := runPeer(ctx, python, script, append(n.arguments(steps), more...)...)
 		if err != nil {
-			if failed, ok := err.(*exec.ExitError); ok {
-				lines := strings.Split(strings.TrimSpace(string(failed.Stderr)), "\n")
-				return t, fmt.Errorf("%s: %w: %s", script, err, lines[len(lines)-1])
-			}
-			return t, fmt.Errorf("%s: %w", script, err)
+			return t, err
 		}
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		return t, json.Unmarshal([]byte(lines[len(lines)-1]), &t)
+		return t, json.Unmarshal(out, &t)
 	}
+}
+
+// runPeer runs a script and returns the last line of its output, a JSON document.
+func runPeer(ctx context.Context, python, script string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, python, append([]string{script}, args...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "LD_LIBRARY_PATH=") })
+	out, err := cmd.Output()
+	if err != nil {
+		if failed, ok := err.(*exec.ExitError); ok {
+			lines := strings.Split(strings.TrimSpace(string(failed.Stderr)), "\n")
+			return nil, fmt.Errorf("%s: %w: %s", script, err, lines[len(lines)-1])
+		}
+		return nil, fmt.Errorf("%s: %w", script, err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return []byte(lines[len(lines)-1]), nil
 }
 
 // timeNet runs all runners by turns. One that fails is not run again.
