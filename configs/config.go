@@ -159,9 +159,14 @@ type Search struct {
 	Workers      int    `yaml:"workers" change:"free"` // children trained at once by this process; 0: by workers elsewhere alone
 	Queue        Queue  `yaml:"queue"`
 	Mode         string `yaml:"mode"` // sync: the same search whatever the workers | async: no waiting, not reproducible
-	Child        Child  `yaml:"child"`
-	Limits       Limits `yaml:"limits"`
-	TopK         int    `yaml:"top_k" change:"free"` // best cells listed at the end
+	// Beside lists further policies, such as evolution, with as many children as
+	// the chosen one.
+	Beside    []string  `yaml:"beside,flow"`
+	Objective Objective `yaml:"objective"`
+	Stopping  Stopping  `yaml:"stopping"`
+	Child     Child     `yaml:"child"`
+	Limits    Limits    `yaml:"limits"`
+	TopK      int       `yaml:"top_k" change:"free"` // best cells listed at the end
 }
 
 // Space is what cells may look like: a space's name or file, and what differs.
@@ -171,6 +176,32 @@ type Space struct {
 	Blocks   int      `yaml:"blocks,omitempty"` // a cell
 	Combines []string `yaml:"combines,omitempty,flow"`
 	Tied     *bool    `yaml:"tied,omitempty"` // the reduction cell repeats the normal one
+}
+
+// Objective makes a reward of a child's held-out accuracy and what it costs.
+// Costs are params, macs, and latency_ms: the measured time of one image, which
+// is not the same on every run.
+type Objective struct {
+	// Penalties are spelled COST>TARGET:WEIGHT, such as macs>5000000:0.1: nothing
+	// is taken off up to the target, the weight for twice the target.
+	Penalties []string `yaml:"penalties,flow"`
+	Front     []string `yaml:"front,flow"` // costs that span a Pareto front with the reward, for the report
+}
+
+// Penalty is an entry of Objective.Penalties.
+type Penalty struct {
+	Cost           string
+	Target, Weight float64
+}
+
+// Stopping ends bad children early, by their accuracy on held-out images while
+// they train.
+type Stopping struct {
+	Rule        string `yaml:"rule"`        // none | median | halving
+	Evaluations int    `yaml:"evaluations"` // looks at the held-out images in a child's training
+	After       int    `yaml:"after"`       // number of the look that may first end a child
+	Trials      int    `yaml:"trials"`      // children that must be done before any is ended
+	Factor      int    `yaml:"factor"`      // halving: the best 1/factor go on
 }
 
 // Queue is how workers elsewhere reach a search. Its token comes from the

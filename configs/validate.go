@@ -167,6 +167,20 @@ func (v validator) search(s Search) {
 	v.address("search.queue.listen", s.Queue.Listen)
 	v.want((s.Queue.Cert == "") == (s.Queue.Key == ""), "search.queue.cert", "want both cert and key, or neither")
 	v.oneOf("search.mode", s.Mode, "sync", "async")
+	for _, name := range s.Beside {
+		v.oneOf("search.beside", name, "ppo", "reinforce", "evolution")
+		v.want(name != s.Policy.Name, "search.beside", "%s is the search's policy already", name)
+	}
+	_, err = s.Objective.Parse()
+	v.each("search.objective.penalties", err)
+	for _, name := range s.Objective.Front {
+		v.oneOf("search.objective.front", name, costs...)
+	}
+	v.oneOf("search.stopping.rule", s.Stopping.Rule, "none", "median", "halving")
+	v.between("search.stopping.evaluations", s.Stopping.Evaluations, 2, 1000)
+	v.between("search.stopping.after", s.Stopping.After, 1, 1000)
+	v.atLeast("search.stopping.trials", float64(s.Stopping.Trials), 1)
+	v.between("search.stopping.factor", s.Stopping.Factor, 2, 100)
 	v.atLeast("search.top_k", float64(s.TopK), 1)
 	v.atLeast("search.limits.seconds", s.Limits.Seconds, 0)
 	v.atLeast("search.limits.memory_mb", float64(s.Limits.MemoryMB), 0)

@@ -26,58 +26,6 @@ func report(stage string, emit emitter) func(train.Progress) {
 // usage marks faults of a request.
 func usage(err error) error { return engine.Fail(engine.CodeUsage, err) }
 
-// trial trains a child and measures it on the held-out images. It keeps no
-// files: a child that is killed is trained again from the start.
-func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResult, error) {
-	plan, err := trainingPlan(r.Model, r.Train)
-	if err != nil {
-		return api.TrialResult{}, usage(err)
-	}
-	images, heldOut, err := trainingImages(r.Data)
-	if err != nil {
-		return api.TrialResult{}, err
-	}
-	o, err := trainOptions(plan, r.Train, images.Len(), r.Seed, r.Threads)
-	if err == nil {
-		err = fits(plan, images)
-	}
-	if err != nil {
-		return api.TrialResult{}, usage(err)
-	}
-	o.OnProgress = report("trial", emit)
-	t, err := train.New(o, trainingSource(images, r.Data, o.Batch, r.Seed), tower(plan, r.Train, onGPU(nil)))
-	if err != nil {
-		return api.TrialResult{}, err
-	}
-	defer t.Close()
-	done, err := t.Run(ctx)
-	if err != nil {
-		return api.TrialResult{}, interrupted(err)
-	}
-	accuracy := func(scope string, im data.Images) (float64, error) {
-		m, err := measure(ctx, t.Session, newEvaluation(t.Graph.Root().Sub("%s", scope), t.Store.Shared(), plan, im, r.Data, r.EvalBatch), nil)
-		return m.Top1, err
-	}
-	measured, err := accuracy("held_out", heldOut)
-	if err != nil {
-		return api.TrialResult{}, err
-	}
-	tested := 0.0
-	if r.TestImages > 0 {
-		im, err := testImages(r.Data, r.TestImages)
-		if err == nil {
-			tested, err = accuracy("test", im)
-		}
-		if err != nil {
-			return api.TrialResult{}, err
-		}
-	}
-	return api.TrialResult{
-		Accuracy: measured, TestAccuracy: tested, Loss: done.Loss, Steps: done.Steps, Seconds: done.Seconds, Params: plan.Costs().Trainable,
-		ImagesPerSecond: float64(done.Steps*o.Batch) / done.Seconds,
-	}, nil
-}
-
 // fits refuses images of another size than the network's input.
 func fits(plan *model.Plan, im data.Images) error {
 	in := plan.Model.Input

@@ -123,8 +123,21 @@ func searchSpec(c configs.Config) (search.Spec, error) {
 	if randoms < 0 {
 		randoms = c.Search.Trials
 	}
+	objective, err := objective(c.Search.Objective)
+	if err != nil {
+		return search.Spec{}, err
+	}
+	var stopping search.Stopping
+	if st := c.Search.Stopping; st.Rule != "none" {
+		stopping = search.Stopping{Rule: st.Rule, After: st.After, Trials: st.Trials, Factor: st.Factor}
+	}
+	var beside []search.ArmSpec
+	for _, name := range c.Search.Beside {
+		beside = append(beside, search.ArmSpec{Policy: controller.Config{Policy: name, Batch: c.Search.Policy.Batch}, Trials: c.Search.Trials})
+	}
 	p := c.Search.Policy
 	return search.Spec{
+		Objective: objective, Stopping: stopping, Beside: beside,
 		Seed: uint64(c.Seed), Space: space, Trials: c.Search.Trials, RandomTrials: randoms, Mode: search.Mode(c.Search.Mode),
 		Child: child, Limits: limits,
 		Policy: controller.Config{
@@ -132,6 +145,15 @@ func searchSpec(c configs.Config) (search.Spec, error) {
 			Units: p.Hidden, Epochs: p.Epochs, Clip: p.Clip, Population: p.Population, Tournament: p.Tournament,
 		},
 	}, nil
+}
+
+func objective(o configs.Objective) (search.Objective, error) {
+	list, err := o.Parse()
+	out := search.Objective{Front: o.Front}
+	for _, p := range list {
+		out.Penalties = append(out.Penalties, search.Penalty{Metric: p.Cost, Target: p.Target, Weight: p.Weight})
+	}
+	return out, err
 }
 
 // children evaluates cells by training small networks, each in an engine
@@ -158,17 +180,19 @@ func newChildren(c configs.Config, set sets.CIFAR, l *engine.Launcher) (*childre
 	t := recipe(c.Train)
 	t.Batch, t.Epochs, t.Steps, t.Schedule.Rate = int64(k.Batch), k.Epochs, 0, k.LearningRate
 	t.Schedule.WarmupSteps, t.EMA, t.ReportSteps = 0, 0, 10
+	looks := 0
+	if c.Search.Stopping.Rule != "none" {
+		looks = c.Search.Stopping.Evaluations
+	}
 	return &children{launcher: l, model: m, limits: c.Search.Limits, request: api.TrialRequest{
-		Data: d, Train: t, EvalBatch: 100,
+		Data: d, Train: t, EvalBatch: 100, Evaluations: looks, Latency: c.Search.Objective.Latency(),
 		// One thread an operation: a child's reward is then the same on every run.
 		Threads: api.Threads{InterOp: 1, IntraOp: 1, Grappler: "off"},
 	}}, nil
 }
 
-// testAccuracy is a metric of children that were asked for it.
-const testAccuracy = "test_accuracy"
-
-// Evaluate trains one child and measures it on the held-out images.
+// Evaluate trains one child and measures it on the held-out images. report is
+// told the accuracy of each look at them on the way, and ends the child.
 func (c *children) Evaluate(ctx context.Context, t search.Task, report func(int, float64) bool) (search.Result, error) {
 	g, err := cells.Parse([]byte(t.Genotype))
 	if err != nil {
@@ -176,10 +200,25 @@ func (c *children) Evaluate(ctx context.Context, t search.Task, report func(int,
 	}
 	r := c.request
 	r.Model, r.Model.Cell, r.Seed = c.model, g, t.Seed
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	look, last, stopped := 0, 0.0, false
 	var out api.TrialResult
 	err = call(ctx, c.launcher, engine.Job{
 		Command: api.Trial, Request: r, MemoryLimit: c.limits.MemoryMB << 20, Timeout: time.Duration(c.limits.Seconds * float64(time.Second)), Grace: 2 * time.Second,
+		OnEvent: func(e engine.Event) {
+			if v, ok := e.Values[api.TrialLook]; ok && !stopped {
+				look++
+				if last = v; report(look, v) {
+					stopped = true
+					stop()
+				}
+			}
+		},
 	}, &out)
+	if stopped { // its last look is what it came to
+		return search.Result{Reward: last}, nil
+	}
 	if err != nil {
 		return search.Result{}, childError(err)
 	}
@@ -189,8 +228,14 @@ func (c *children) Evaluate(ctx context.Context, t search.Task, report func(int,
 	if r.TestImages > 0 {
 		metrics[testAccuracy] = out.TestAccuracy
 	}
+	if r.Latency {
+		metrics[configs.LatencyCost] = out.LatencyMillis
+	}
 	return search.Result{Reward: out.Accuracy, Metrics: metrics}, nil
 }
+
+// testAccuracy is a metric of children that were asked for it.
+const testAccuracy = "test_accuracy"
 
 // gate rejects cells whose child would cost more than the limits allow.
 func (c *children) gate(l configs.Limits) search.Gate {

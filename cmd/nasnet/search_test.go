@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,5 +130,38 @@ func operations(t *testing.T, dir string, want search.Status) {
 	}
 	if err != nil || record.Steps != 4 {
 		t.Errorf("%+v %v", record, err)
+	}
+}
+
+// Bad children are ended early by their looks at the held-out images, costs make
+// the reward, and a further policy runs beside.
+func TestSearchWithObjectiveAndStopping(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for half a minute")
+	}
+	program(t, "nasnet-engine")
+	dir := t.TempDir()
+	var st search.Status
+	nasnetJSON(t, &st, smallSearch(t, dir, "--set", "search.beside=[evolution]", "--set", "search.trials=6", "--set", "search.random_trials=4",
+		"--set", "search.stopping.rule=halving", "--set", "search.stopping.trials=2", "--set", "search.stopping.evaluations=2",
+		"--set", "search.objective.penalties=[params>1:0.000001]", "--set", "search.objective.front=[latency_ms]")...)
+	stopped := 0
+	for _, a := range st.Arms {
+		stopped += a.Stopped
+	}
+	if len(st.Arms) != 3 || st.Trials.Done != 16 || stopped == 0 || len(st.Front) == 0 {
+		t.Errorf("%+v", st)
+	}
+	trials, err := search.ReadTrials(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trial := range trials {
+		if want := trial.Value - 1e-6*(trial.Metrics["params"]-1); math.Abs(trial.Reward-want) > 1e-9 {
+			t.Errorf("trial %d: reward %g, want %g", trial.ID, trial.Reward, want)
+		}
+		if !trial.Stopped && trial.Reused < 0 && (len(trial.Curve) < 2 || trial.Metrics["latency_ms"] <= 0) {
+			t.Errorf("trial %d: curve %v, latency %g", trial.ID, trial.Curve, trial.Metrics["latency_ms"])
+		}
 	}
 }

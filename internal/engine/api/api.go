@@ -122,13 +122,21 @@ type TrialRequest struct {
 	// TestImages asks for the accuracy on the first test images too, which a
 	// search must not see: for tables of benchmarks.
 	TestImages int `json:"test_images,omitempty"`
+	// Evaluations are looks at the held-out images while the child trains, told
+	// in its progress as TrialLook.
+	Evaluations int  `json:"evaluations,omitempty"`
+	Latency     bool `json:"latency,omitempty"` // time single images
 }
+
+// TrialLook is the progress value with a look's accuracy.
+const TrialLook = "held_out_accuracy"
 
 // TrialResult is what a child came to.
 type TrialResult struct {
 	Accuracy        float64 `json:"accuracy"` // on the held-out images
 	TestAccuracy    float64 `json:"test_accuracy,omitempty"`
-	Loss            float64 `json:"loss"` // of the last training report
+	LatencyMillis   float64 `json:"latency_ms,omitempty"` // of one image
+	Loss            float64 `json:"loss"`                 // of the last training report
 	Steps           int64   `json:"steps"`
 	Seconds         float64 `json:"seconds"` // of its training steps
 	Params          int64   `json:"params"`  // trainable
