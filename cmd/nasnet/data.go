@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) dataCommand() *cobra.Command {
-	c := &cobra.Command{Use: "data", Short: "Obtain and verify data sets"}
+	c := &cobra.Command{Use: "data", Short: "Obtain, convert and verify data sets"}
 	var source string
 	cifar := &cobra.Command{Use: "cifar10", Short: "Fetch CIFAR-10 into the cache and verify it", Args: cobra.NoArgs}
 	cifar.Flags().StringVar(&source, "source", "", "archive or directory to take it from instead of the network")
@@ -30,7 +30,7 @@ func (a *app) dataCommand() *cobra.Command {
 		a.say("%s: %d training and %d test images, verified", set.Dir, set.TrainImages, set.TestImages)
 		return nil
 	}
-	c.AddCommand(cifar)
+	c.AddCommand(cifar, a.dataImageNetCommand(), a.dataFolderCommand(), a.dataVerifyCommand())
 	return c
 }
 
@@ -40,9 +40,14 @@ func (a *app) cifar(ctx context.Context, d configs.Data) (sets.CIFAR, error) {
 	if err != nil {
 		return sets.CIFAR{}, err
 	}
+	return sets.CIFAR10(ctx, sets.Options{Cache: cache, Source: d.Source, Offline: d.Offline, Log: a.log(), Progress: a.stages()})
+}
+
+// stages shows the progress of work in stages, a bar for each.
+func (a *app) stages() func(sets.Progress) {
 	var bar *term.Bar
 	stage := ""
-	show := func(p sets.Progress) {
+	return func(p sets.Progress) {
 		if bar == nil || stage != p.Stage {
 			bar, stage = a.term.Bar(p.Stage, p.Unit), p.Stage
 		}
@@ -52,7 +57,6 @@ func (a *app) cifar(ctx context.Context, d configs.Data) (sets.CIFAR, error) {
 			bar = nil
 		}
 	}
-	return sets.CIFAR10(ctx, sets.Options{Cache: cache, Source: d.Source, Offline: d.Offline, Log: a.log(), Progress: show})
 }
 
 // dataRequest names the images for the engine. heldOut are set aside; n of the
