@@ -7,6 +7,7 @@ import (
 
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/pipeline/train"
+	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
 // firstStep trains one step of a child on black images, and then some more for
@@ -35,12 +36,49 @@ func firstStep(ctx context.Context, r api.FirstStepRequest, _ emitter) (api.Firs
 	if err != nil {
 		return api.FirstStepResult{}, err
 	}
-	result := api.FirstStepResult{BuildSeconds: built, FirstStepSeconds: done.FirstSeconds, Params: plan.Costs().Trainable, PeakMemoryBytes: peakMemory()}
+	result := api.FirstStepResult{BuildSeconds: built, FirstStepSeconds: done.FirstSeconds, Params: plan.Costs().Trainable, MACs: plan.Costs().MACs, PeakMemoryBytes: peakMemory()}
 	if r.Steps > 0 {
 		result.ImagesPerSecond = float64(r.Steps*o.Batch) / (done.Seconds - done.FirstSeconds)
 	}
-	result.Kinds, err = profile(t, r.Profile)
+	if result.Kinds, err = profile(t, r.Profile); err != nil || !r.Peak {
+		return result, err
+	}
+	result.PeakMACs, err = matrixPeak(o.Session)
 	return result, err
+}
+
+// matrixPeak times products of two large matrices, as many at once as operations
+// may run, and returns the multiply-adds a second of the best of five.
+func matrixPeak(o tfgraph.SessionOptions) (float64, error) {
+	const n = 1536
+	g := tfgraph.New()
+	s := g.Root()
+	products := max(1, o.InterOp)
+	ops := make([]tfgraph.Operation, products)
+	feeds := tfgraph.Feeds{}
+	for i := range ops { // fed, or TensorFlow would compute it once and for all
+		x := tfgraph.Placeholder(s, "x", tfgraph.Float32, tfgraph.Shape{n, n})
+		v, err := tfgraph.NewValue(make([]float32, n*n), n, n)
+		if err != nil {
+			return 0, err
+		}
+		feeds[x] = v
+		ops[i] = tfgraph.MatMul(s, x, x).Op()
+	}
+	sess, err := tfgraph.NewSession(g, o)
+	if err != nil {
+		return 0, err
+	}
+	defer sess.Close()
+	best := 0.0
+	for range 5 {
+		begin := time.Now()
+		if _, err := sess.Run(feeds, nil, ops...); err != nil {
+			return 0, err
+		}
+		best = max(best, float64(products)*n*n*n/time.Since(begin).Seconds())
+	}
+	return best, nil
 }
 
 // profile traces n steps.

@@ -66,6 +66,7 @@ type timing struct {
 	ImagesPerSecond float64 `json:"images_per_second"`
 	PeakMemory      int64   `json:"peak_memory_bytes"`
 	Params          int64   `json:"trainable_params"`
+	peak            float64 // share of the matrix products' peak; ours alone
 }
 
 // benchRow is the medians of one runner on one network.
@@ -77,7 +78,10 @@ type benchRow struct {
 	Rates  []float64 `json:"images_per_second_all"`
 	Memory int64     `json:"peak_memory_bytes"` // median
 	Ratio  float64   `json:"nasnet_ratio"`      // nasnet's rate over this one's
-	Error  string    `json:"error,omitempty"`
+	// Peak is the share of the machine's multiply-adds, as measured on a large
+	// matrix product, that training comes to: three times the forward pass's.
+	Peak  float64 `json:"share_of_matrix_peak"`
+	Error string  `json:"error,omitempty"`
 }
 
 func (a *app) benchTrainCommand() *cobra.Command {
@@ -141,7 +145,7 @@ func engineSteps(ctx context.Context, l *engine.Launcher, n benchNet, steps, pro
 		return out, err
 	}
 	t := api.Training{Batch: n.batch, Optimizer: api.Optimizer{Name: "momentum", Momentum: 0.9}, Schedule: api.Schedule{Rate: 0.025}, ClipNorm: 5}
-	r := api.FirstStepRequest{Model: m, Train: t, Threads: api.Threads{InterOp: 2, IntraOp: 1}, Steps: steps, Profile: profile}
+	r := api.FirstStepRequest{Model: m, Train: t, Threads: api.Threads{InterOp: 2, IntraOp: 1}, Steps: steps, Profile: profile, Peak: profile == 0}
 	err = call(ctx, l, engine.Job{Command: api.FirstStep, Request: r}, &out)
 	return out, err
 }
@@ -150,7 +154,11 @@ func engineSteps(ctx context.Context, l *engine.Launcher, n benchNet, steps, pro
 func ours(l *engine.Launcher) func(context.Context, benchNet, int64) (timing, error) {
 	return func(ctx context.Context, n benchNet, steps int64) (timing, error) {
 		out, err := engineSteps(ctx, l, n, steps, 0)
-		return timing{out.ImagesPerSecond, out.PeakMemoryBytes, out.Params}, err
+		t := timing{ImagesPerSecond: out.ImagesPerSecond, PeakMemory: out.PeakMemoryBytes, Params: out.Params}
+		if out.PeakMACs > 0 {
+			t.peak = 3 * float64(out.MACs) * out.ImagesPerSecond / out.PeakMACs
+		}
+		return t, err
 	}
 }
 
@@ -228,6 +236,7 @@ func (a *app) timeNet(ctx context.Context, n benchNet, runners []runner, steps i
 				rows[i].Error = err.Error()
 				continue
 			}
+			rows[i].Peak = max(rows[i].Peak, t.peak)
 			rows[i].Params, rows[i].Rates = t.Params, append(rows[i].Rates, t.ImagesPerSecond)
 			memory[i] = append(memory[i], t.PeakMemory)
 			bar.Set(int64(round*len(runners)+i+1), int64(rounds*len(runners)), fmt.Sprintf("%s %.0f images/s", r.name, t.ImagesPerSecond))
@@ -238,6 +247,7 @@ func (a *app) timeNet(ctx context.Context, n benchNet, runners []runner, steps i
 		rows[i].Rate, rows[i].Memory = median(rows[i].Rates), median(memory[i])
 		if rows[i].Rate > 0 {
 			rows[i].Ratio = rows[0].Rate / rows[i].Rate
+			rows[i].Peak = rows[0].Peak / rows[i].Ratio // the same network, the same multiply-adds
 		}
 	}
 	return rows
@@ -258,10 +268,10 @@ func (a *app) benchRows(rows []benchRow) error {
 	var lines [][]string
 	for _, r := range rows {
 		if r.Error != "" {
-			lines = append(lines, []string{r.Net, r.Runner, "-", "-", "-", r.Error})
+			lines = append(lines, []string{r.Net, r.Runner, "-", "-", "-", "-", r.Error})
 			continue
 		}
-		lines = append(lines, []string{r.Net, r.Runner, fmt.Sprintf("%.1f", r.Rate), mebibytes(r.Memory), fmt.Sprintf("%.2f", r.Ratio), ""})
+		lines = append(lines, []string{r.Net, r.Runner, fmt.Sprintf("%.1f", r.Rate), mebibytes(r.Memory), fmt.Sprintf("%.2f", r.Ratio), fmt.Sprintf("%.0f %%", 100*r.Peak), ""})
 	}
-	return term.Table(a.stdout, []string{"network", "by", "images/s", "peak memory", "nasnet is x times", ""}, lines)
+	return term.Table(a.stdout, []string{"network", "by", "images/s", "peak memory", "nasnet is x times", "of matrix peak", ""}, lines)
 }

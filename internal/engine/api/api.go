@@ -314,6 +314,7 @@ type FirstStepRequest struct {
 	Threads Threads     `json:"threads"`
 	Steps   int64       `json:"steps"`             // timed after the first
 	Profile int64       `json:"profile,omitempty"` // steps traced after those
+	Peak    bool        `json:"peak,omitempty"`    // measure the fastest matrix product too
 }
 
 // FirstStepResult tells the parts of the wait.
@@ -323,6 +324,11 @@ type FirstStepResult struct {
 	ImagesPerSecond  float64 `json:"images_per_second,omitempty"`
 	Params           int64   `json:"params"`
 	PeakMemoryBytes  int64   `json:"peak_memory_bytes"`
+	MACs             int64   `json:"macs"` // of one image, forward
+
+	// PeakMACs is how many multiply-adds a second a large matrix product does
+	// with the same threads.
+	PeakMACs float64 `json:"peak_macs_per_second,omitempty"`
 
 	Kinds []KindTime `json:"kinds,omitempty"` // where traced steps spent their time, longest first
 }
