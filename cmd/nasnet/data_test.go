@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"image"
 	"image/color"
@@ -14,13 +13,6 @@ import (
 
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
-
-// command runs nasnet in this process.
-func command(args ...string) (code int, stdout, stderr string) {
-	var out, err bytes.Buffer
-	code = run(context.Background(), args, &out, &err)
-	return code, out.String(), err.String()
-}
 
 // Your own images, converted and verified by the commands alone; a byte of
 // damage is found with its place.
@@ -42,12 +34,12 @@ func TestDataFolderAndVerify(t *testing.T) {
 			}
 		}
 	}
-	code, stdout, stderr := command("data", "folder", dir, "--out", out, "--json", "--holdout", "-1")
+	code, stdout, stderr := nasnet("data", "folder", dir, "--out", out, "--json", "--holdout", "-1")
 	var m sets.Manifest
 	if err := json.Unmarshal([]byte(stdout), &m); code != 0 || err != nil || len(m.Classes) != 2 || m.Splits[0].Examples != 12 {
 		t.Fatalf("%d %v\n%s%s", code, err, stdout, stderr)
 	}
-	if code, stdout, _ := command("data", "verify", out, "--decode"); code != 0 || !strings.Contains(stdout, "12 images with 2 labels in 1 files: 12 PNG") {
+	if code, stdout, _ := nasnet("data", "verify", out, "--decode"); code != 0 || !strings.Contains(stdout, "12 images with 2 labels in 1 files: 12 PNG") {
 		t.Errorf("%d %s", code, stdout)
 	}
 	shard := filepath.Join(out, m.Splits[0].Shards[0].File)
@@ -59,10 +51,10 @@ func TestDataFolderAndVerify(t *testing.T) {
 	if err := os.WriteFile(shard, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, stderr := command("data", "verify", out); code != exitFailed || !strings.Contains(stdout, filepath.Base(shard)) || !strings.Contains(stderr, "faults") {
+	if code, stdout, stderr := nasnet("data", "verify", out); code != exitFailed || !strings.Contains(stdout, filepath.Base(shard)) || !strings.Contains(stderr, "faults") {
 		t.Errorf("%d\n%s%s", code, stdout, stderr)
 	}
-	if code, _, stderr := command("data", "folder", dir); code != exitUsage || !strings.Contains(stderr, "--out") {
+	if code, _, stderr := nasnet("data", "folder", dir); code != exitUsage || !strings.Contains(stderr, "--out") {
 		t.Errorf("%d %s", code, stderr)
 	}
 }

@@ -141,18 +141,27 @@ func (a *app) evalCommand() *cobra.Command {
 	}
 	best := bestFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		s, checkpoint, err := a.trained(c, *best)
+		s, _, out, err := a.evaluated(c, *best)
 		if err != nil {
 			return err
 		}
-		defer s.dir.Close()
-		out, err := s.eval(c.Context(), checkpoint)
-		if err != nil {
-			return err
-		}
-		return a.document(out)
+		return errors.Join(a.document(out), s.dir.Close())
 	}
 	return c
+}
+
+// evaluated measures a run's network on the test images. Its logits are what an
+// export is compared with.
+func (a *app) evaluated(c *cobra.Command, best bool) (*chain, string, api.EvalResult, error) {
+	s, checkpoint, err := a.trained(c, best)
+	if err != nil {
+		return nil, "", api.EvalResult{}, err
+	}
+	out, err := s.eval(c.Context(), checkpoint)
+	if err != nil {
+		return nil, "", out, errors.Join(err, s.dir.Close())
+	}
+	return s, checkpoint, out, nil
 }
 
 func (a *app) exportCommand() *cobra.Command {
@@ -162,14 +171,11 @@ func (a *app) exportCommand() *cobra.Command {
 	}
 	best := bestFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		s, checkpoint, err := a.trained(c, *best)
+		s, checkpoint, _, err := a.evaluated(c, *best)
 		if err != nil {
 			return err
 		}
 		defer s.dir.Close()
-		if _, err := s.eval(c.Context(), checkpoint); err != nil { // the logits to compare with
-			return err
-		}
 		out, err := s.export(c.Context(), checkpoint)
 		if err != nil {
 			return err
