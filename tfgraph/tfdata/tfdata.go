@@ -40,10 +40,25 @@ func (d Dataset) with(s *tfgraph.Scope, typ string, element []tfgraph.Spec, more
 
 // Range yields the int64 numbers start, start+1, … below stop; both are scalar
 // tensors, so that a run can feed where to begin.
-func Range(s *tfgraph.Scope, start, stop tfgraph.Tensor) Dataset {
+func Range(s *tfgraph.Scope, start, stop tfgraph.Tensor) Dataset { return RangeBy(s, start, stop, 1) }
+
+// RangeBy yields start, start+step, … below stop.
+func RangeBy(s *tfgraph.Scope, start, stop tfgraph.Tensor, step int64) Dataset {
 	element := []tfgraph.Spec{{DType: tfgraph.Int64, Shape: tfgraph.Shape{}}}
-	return Dataset{}.with(s, "RangeDataset", element, nil, start, stop, tfgraph.Scalarc(s, int64(1)))
+	return Dataset{}.with(s, "RangeDataset", element, nil, start, stop, tfgraph.Scalarc(s, step))
 }
+
+// RecordAt is the record that begins at offset, int64 [1], of a TFRecord file,
+// string [1]: a string scalar. Its checksums are verified.
+func RecordAt(s *tfgraph.Scope, file, offset tfgraph.Tensor) tfgraph.Tensor {
+	element := []tfgraph.Spec{{DType: tfgraph.String, Shape: tfgraph.Shape{}}}
+	node := s.One("TFRecordDatasetV2", nil, file, tfgraph.StringConst(s, ""), tfgraph.Scalarc(s, recordBuffer), offset)
+	one := Dataset{}.with(s, "TakeDataset", element, nil, node, tfgraph.Scalarc(s, int64(1)))
+	return one.Single(s)[0]
+}
+
+// recordBuffer is what is read of a file at once: about a photograph.
+const recordBuffer = int64(128 << 10)
 
 // Slices yields the rows of a tensor along its first axis.
 func Slices(s *tfgraph.Scope, x tfgraph.Tensor) Dataset {
