@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/controller/search"
@@ -42,14 +44,16 @@ func (a *app) searchWorker(ctx context.Context, from, ca string, slots int) erro
 	address := queue.Address{URL: from, Token: os.Getenv(tokenVariable)}
 	if info, err := os.Stat(from); err == nil && info.IsDir() {
 		if address, err = queue.ReadAddress(from); err != nil {
-			return err
+			return fmt.Errorf("%w; does a search run there?", err)
 		}
+	} else if !strings.Contains(from, "://") {
+		return usagef("--search %s: neither a run directory here nor a URL such as nats://host:4222", from)
 	}
 	w := queue.Worker{
 		URL: address.URL, Token: address.Token, Search: address.Search, CAFile: ca, Slots: slots, Log: a.log(),
 		Prepare: func(setup []byte) (search.Evaluator, error) { return a.evaluatorOf(ctx, setup) },
 	}
-	a.term.Note("looking for the search at %s", address.URL)
+	a.term.Note("looking for the search at %s, for ten minutes at most", address.URL)
 	err := w.Run(ctx, nil)
 	switch {
 	case errors.Is(err, search.ErrPaused):
