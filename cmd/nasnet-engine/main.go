@@ -30,6 +30,7 @@ func main() {
 		api.Weights:      handle(convertWeights),
 		api.ServeBackend: handle(serveBackend),
 		api.FirstStep:    handle(firstStep),
+		api.InputRate:    handle(inputRate),
 		api.Doctor:       handle(doctor),
 		api.Abort:        abort,
 	}))

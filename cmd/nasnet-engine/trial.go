@@ -47,7 +47,8 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 		Loss: done.Loss, Steps: done.Steps, Seconds: done.Seconds, Params: plan.Costs().Trainable,
 		ImagesPerSecond: float64(done.Steps*o.Batch) / done.Seconds,
 	}
-	return out, measureTrial(ctx, t, r, plan, heldOut, &out)
+	err = measureTrial(ctx, t, r, plan, heldOut, &out)
+	return out, err
 }
 
 // measureTrial measures what a trained child was asked for.

@@ -200,7 +200,8 @@ func peer(python, script string, more ...string) func(context.Context, benchNet,
 		if err != nil {
 			return t, err
 		}
-		return t, json.Unmarshal(out, &t)
+		err = json.Unmarshal(out, &t)
+		return t, err
 	}
 }
 

@@ -42,9 +42,9 @@ func (d Distortion) image(s *tfgraph.Scope, encoded, key tfgraph.Tensor, jpeg bo
 	y := s.One("ResizeBilinear", tfgraph.Attrs{"align_corners": false, "half_pixel_centers": false},
 		tfgraph.ExpandDims(s, x, 0), tfgraph.Vector(s, int32(d.Height), int32(d.Width))) // [1,H,W,3] 0..255
 	y = tfgraph.Scale(s, tfgraph.Reshape(s, y, d.Height, d.Width, 3), 1.0/255)
-	mirrored := s.One("ReverseV2", nil, y, tfgraph.Vector(s, int32(1)))
 	half := tfgraph.Scalarc(s, float32(0.5))
-	y = tfgraph.Select(s, tfgraph.Less(s, uniform(siteMirror), half), mirrored, y)
+	mirrored := tfgraph.Less(s, tfgraph.Stack(s, 0, tfgraph.Scalarc(s, float32(1)), uniform(siteMirror), tfgraph.Scalarc(s, float32(1))), half) // [3]
+	y = s.One("Reverse", nil, y, mirrored)
 	if d.Colour {
 		y = d.colour(s, y, uniform)
 	}
@@ -67,9 +67,9 @@ func (d Distortion) colour(s *tfgraph.Scope, x tfgraph.Tensor, uniform func(int6
 	const most = 32.0 / 255
 	delta := tfgraph.Sub(s, tfgraph.Scale(s, uniform(siteBrightness), 2*most), tfgraph.Scalarc(s, float32(most)))
 	factor := tfgraph.Add(s, uniform(siteSaturation), tfgraph.Scalarc(s, float32(0.5)))
-	bright := func(x tfgraph.Tensor) tfgraph.Tensor { return tfgraph.Add(s, x, delta) }
-	saturated := func(x tfgraph.Tensor) tfgraph.Tensor { return s.One("AdjustSaturation", nil, x, factor) }
+	zero := tfgraph.Scalarc(s, float32(0)) // saturation is the dear part: one for both orders
 	first := tfgraph.Less(s, uniform(siteOrder), tfgraph.Scalarc(s, float32(0.5)))
-	y := tfgraph.Select(s, first, saturated(bright(x)), bright(saturated(x)))
+	before, after := tfgraph.Select(s, first, delta, zero), tfgraph.Select(s, first, zero, delta)
+	y := tfgraph.Add(s, s.One("AdjustSaturation", nil, tfgraph.Add(s, x, before), factor), after)
 	return tfgraph.Minimum(s, tfgraph.Maximum(s, y, tfgraph.Scalarc(s, float32(0))), tfgraph.Scalarc(s, float32(1)))
 }

@@ -28,7 +28,7 @@ type RecordOptions struct {
 	// Replica of Replicas takes every so-many-th example of the common order;
 	// 0 Replicas: all.
 	Replica, Replicas int64
-	Eval              Preparation // how images are prepared, without Train
+	Eval              Preparation // how images are prepared, without Train; zero size: decoded alone, to a scalar, for timing
 	Train             *Distortion // how they are prepared for training
 	Threads           int64       // of the pipeline; 0: one a core
 }
@@ -109,6 +109,8 @@ func (r Records) example(s *tfgraph.Scope, position tfgraph.Tensor, where []tfgr
 	var x tfgraph.Tensor // [H,W,3]
 	if o.Train != nil {
 		x = o.Train.image(s, encoded, tfgraph.Concat(s, 0, tfgraph.Vector(s, o.Seed), position), r.JPEG)
+	} else if o.Eval.Height == 0 {
+		x = s.One("Max", nil, tfgraph.Cast(s, decodeRGB(s, encoded), tfgraph.Float32), tfgraph.Vector(s, int32(0), 1, 2))
 	} else {
 		h, w := o.Eval.Height, o.Eval.Width
 		prepared := tfgraph.Reshape(s, o.Eval.image(s, decodeRGB(s, encoded)), 1, h, w, 3)

@@ -163,7 +163,7 @@ func (t *Trainer) progress(m outcome) Progress {
 	done := t.state.Step
 	p := Progress{
 		Step: done, Steps: t.o.Steps, Epoch: t.epochs(done), LearningRate: t.o.Rate(done - 1),
-		Loss: m.loss(), GradientNorm: m.norm(), ImagesPerSecond: t.pace.rate(done) * float64(t.o.Batch), ResidentBytes: resident(),
+		Loss: m.loss(), GradientNorm: m.norm(), ImagesPerSecond: t.pace.rate(done) * float64(t.o.Batch), ResidentBytes: Resident(),
 	}
 	p.KeepFirst, p.KeepLast = t.o.DropPath.ends(done - 1)
 	for i, name := range t.step.names[1:] {

@@ -98,8 +98,8 @@ func (p Progress) scalars() map[string]float64 {
 	return m
 }
 
-// resident is the process's memory in bytes, 0 where the system does not say.
-func resident() int64 {
+// Resident is the process's memory in bytes, 0 where the system does not say.
+func Resident() int64 {
 	raw, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0

@@ -20,6 +20,7 @@ const (
 	Weights      = "weights"       // convert a network's weights
 	ServeBackend = "serve-backend" // answer predictions on a socket
 	FirstStep    = "first-step"    // time from process start to the end of the first training step
+	InputRate    = "input-rate"    // time an input pipeline
 	Doctor       = "doctor"        // TensorFlow's version and devices
 	Abort        = "abort"         // kill itself with SIGABRT: for tests of the supervision
 )
@@ -345,4 +346,22 @@ type KindTime struct {
 type DoctorResult struct {
 	Version string   `json:"version"`
 	Devices []string `json:"devices"`
+}
+
+// InputRateRequest asks how many images a second a pipeline over record files
+// of JPEGs prepares.
+type InputRateRequest struct {
+	Files   []string `json:"files"`
+	Size    int64    `json:"size"` // pixels a side
+	Batch   int64    `json:"batch"`
+	Images  int64    `json:"images"`  // timed
+	Decode  bool     `json:"decode"`  // only read and decode: what libjpeg leaves to be reached
+	Threads int64    `json:"threads"` // of the pipeline; 0: one a core
+}
+
+// InputRateResult is what it came to.
+type InputRateResult struct {
+	ImagesPerSecond float64 `json:"images_per_second"`
+	GrowthBytes     int64   `json:"memory_growth_bytes"` // resident, from a tenth of the images to the last
+	PeakMemoryBytes int64   `json:"peak_memory_bytes"`
 }
