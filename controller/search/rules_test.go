@@ -223,14 +223,15 @@ func TestExtendedSearchesKeepTheirTrials(t *testing.T) {
 	live := t.TempDir() // the same while it runs
 	e := open(t, live, spec(10))
 	defer shut(t, e)
-	asked := false
-	st, err := e.Run(context.Background(), &fake{delay: 5 * time.Millisecond}, 2, func(ev Event) {
+	asked, gate := false, newGate(2)
+	st, err := e.Run(context.Background(), gate, 2, func(ev Event) {
 		if !asked {
 			asked = true
 			if process, err := Extend(live, 22); err != nil || process != fmt.Sprint(os.Getpid()) {
 				t.Error(process, err)
 			}
 			e.poll()
+			gate.open()
 		}
 	})
 	if err != nil {
@@ -239,20 +240,41 @@ func TestExtendedSearchesKeepTheirTrials(t *testing.T) {
 	equal(t, "extended while it ran", st, after)
 }
 
+// gate is a fake whose later calls wait until it is opened: events come late on
+// a busy machine, and there must be trials left then.
+type gate struct {
+	*fake
+	opened chan struct{}
+}
+
+func newGate(free int64) gate {
+	g := gate{&fake{delay: time.Millisecond}, make(chan struct{})}
+	g.fails = func(Task) error {
+		if g.calls.Load() > free {
+			<-g.opened
+		}
+		return nil
+	}
+	return g
+}
+
+func (g gate) open() { close(g.opened) }
+
 func TestPause(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Pause(dir); err == nil {
 		t.Error("paused nothing")
 	}
 	e := open(t, dir, spec(12))
-	asked := false
-	st, err := e.Run(context.Background(), &fake{delay: time.Millisecond}, 2, func(ev Event) {
-		if ev.Ended == 4 && !asked {
+	asked, gate := false, newGate(6)
+	st, err := e.Run(context.Background(), gate, 2, func(ev Event) {
+		if ev.Ended >= 4 && !asked {
 			asked = true
 			if process, err := Pause(dir); err != nil || process != fmt.Sprint(os.Getpid()) {
 				t.Error(process, err)
 			}
 			e.poll()
+			gate.open()
 		}
 	})
 	if !errors.Is(err, ErrPaused) || st.Trials.Running != 0 || st.Trials.Done < 4 || st.Trials.Done == 18 {
