@@ -173,8 +173,11 @@ func (c *chain) attempt(ctx context.Context, j engine.Job, used []cluster.Worker
 				change = cluster.Changed(ctx, used, settleTime)
 			}
 			return change, err
-		case change = <-lost:
-			p.Kill() // its step may wait for ever
+		case why := <-lost:
+			if change = why; why != "" { // "": ctx has ended, and the engine saves a checkpoint
+				p.Kill() // its step may wait for ever
+			}
+			lost = nil
 		case address := <-back:
 			if address != "" {
 				change = "worker " + address + " is back"

@@ -85,19 +85,52 @@ func TestATrainingOutlivesItsWorkers(t *testing.T) {
 	}
 }
 
+// An interrupted training over workers saves where it is.
+func TestAnInterruptedTrainingOverWorkersSaves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for some seconds")
+	}
+	nasnet := program(t, "nasnet")
+	program(t, "nasnet-engine")
+	dir := t.TempDir()
+	small(t, dir)
+	worker, _ := startWorker(t, nasnet)
+	cmd := exec.Command(nasnet, "train", "--config", "cifar10-small", "--run", dir, "--steps", "100000", "--cluster", worker,
+		"--set", "model.filters=4", "--set", "train.batch=16", "--set", "train.report_steps=1", "--set", "train.checkpoint.steps=0")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	awaitSteps(t, dir, 5)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitInterrupted {
+		t.Errorf("it ended with %v", err)
+	}
+	if list, err := filepath.Glob(filepath.Join(dir, "checkpoints", "step-*")); err != nil || len(list) != 1 {
+		t.Errorf("checkpoints %v, %v; want the one of the interruption", list, err)
+	}
+}
+
+// awaitSteps waits until the run's metrics reach the step.
+func awaitSteps(t *testing.T, dir string, step int) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
+		if err == nil && strings.Count(string(text), "\n") >= step {
+			return
+		}
+		if time.Since(begin) > 5*time.Minute {
+			t.Fatalf("step %d was not reached", step)
+		}
+	}
+}
+
 // killAt kills the process when the run's metrics reach the step.
 func killAt(t *testing.T, cmd *exec.Cmd, dir string, step int) {
 	t.Helper()
-	for {
-		text, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
-		if err == nil && strings.Count(string(text), "\n") >= step {
-			break
-		}
-		if cmd.ProcessState != nil {
-			t.Fatal("the worker ended by itself")
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	awaitSteps(t, dir, step)
 	if err := syscall.Kill(cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

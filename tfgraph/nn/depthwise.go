@@ -30,14 +30,19 @@ func DepthwiseOnCPU(s *tfgraph.Scope, x, w tfgraph.Tensor, win Window) tfgraph.T
 // kw/2+1-d, but for what the shift has moved over the border.
 func wideFilterGradient(s *tfgraph.Scope, x, dy tfgraph.Tensor, kernel [2]int64) tfgraph.Tensor {
 	kh := kernel[0]
+	d := int32(kernel[1]/2 - 1) // the shift: 1 or 2
+	none := [2]int32{}
+	padded := tfgraph.Pad(s, dy, none, none, [2]int32{d, d}, none) // [N,H,W+2d,C]
+	shifted := func(from int32) tfgraph.Tensor {
+		return filterGradient(s, x, tfgraph.Slice(s, padded, []int32{0, 0, from, 0}, []int32{-1, -1, int32(dy.Dim(2)), -1}), kh, 3)
+	}
 	columns := func(g tfgraph.Tensor, from, n int32) tfgraph.Tensor {
 		return tfgraph.Slice(s, g, []int32{0, from, 0, 0}, []int32{-1, n, -1, -1})
 	}
+	left, right := shifted(2*d), shifted(0)
 	if kernel[1] == 7 {
-		left, right := filterGradient(s, x, shiftColumns(s, dy, 2), kh, 3), filterGradient(s, x, shiftColumns(s, dy, -2), kh, 3)
 		return tfgraph.Concat(s, 1, columns(left, 0, 2), filterGradient(s, x, dy, kh, 3), columns(right, 1, 2)) // [kh,7,C,1]
 	}
-	left, right := filterGradient(s, x, shiftColumns(s, dy, 1), kh, 3), filterGradient(s, x, shiftColumns(s, dy, -1), kh, 3)
 	// The middle column lacks what dy's first column gives.
 	first := func(t tfgraph.Tensor) tfgraph.Tensor {
 		return tfgraph.Slice(s, t, []int32{0, 0, 0, 0}, []int32{-1, -1, 1, -1}) // [N,H,1,C]
@@ -51,14 +56,4 @@ func filterGradient(s *tfgraph.Scope, x, dy tfgraph.Tensor, kh, kw int64) tfgrap
 	attrs := tfgraph.Attrs{"strides": []int64{1, 1, 1, 1}, "padding": string(Same)}
 	size := tfgraph.Vector(s, int32(kh), int32(kw), int32(x.Dim(3)), 1)
 	return s.One("DepthwiseConv2dNativeBackpropFilter", attrs, x, size, dy)
-}
-
-// shiftColumns moves column j+d of x [N,H,W,C] to column j, with zeros behind it.
-func shiftColumns(s *tfgraph.Scope, x tfgraph.Tensor, d int32) tfgraph.Tensor {
-	none, from, pad := [2]int32{}, d, [2]int32{0, d}
-	if d < 0 {
-		from, pad = 0, [2]int32{-d, 0}
-	}
-	kept := tfgraph.Slice(s, x, []int32{0, 0, from, 0}, []int32{-1, -1, int32(x.Dim(2)) - max(d, -d), -1})
-	return tfgraph.Pad(s, kept, none, none, pad, none)
 }
