@@ -17,6 +17,27 @@ func (a *app) benchCommand() *cobra.Command {
 	return c
 }
 
+// byTurns runs each of n runners so many rounds, one after the other, so that
+// none has the machine's better minutes to itself. One that fails is not run
+// again. It returns the errors, by runner; run returns what the bar shows.
+func (a *app) byTurns(label string, n, rounds int, run func(i int) (shown string, err error)) []error {
+	errs := make([]error, n)
+	bar := a.term.Bar(label, "runs")
+	defer bar.End()
+	for round := range rounds {
+		for i := range errs {
+			if errs[i] != nil {
+				continue
+			}
+			shown, err := run(i)
+			if errs[i] = err; err == nil {
+				bar.Set(int64(round*n+i+1), int64(rounds*n), shown)
+			}
+		}
+	}
+	return errs
+}
+
 func (a *app) firstStepCommand() *cobra.Command {
 	var steps int64
 	first := &cobra.Command{Use: "first-step", Short: "Seconds from process start to the end of the first training step", Args: cobra.NoArgs}

@@ -86,23 +86,19 @@ func (a *app) benchInput(ctx context.Context, b inputBench) error {
 	if b.torch != "" && b.images != "" {
 		rows = append(rows, inputRow{Runner: "torchvision, 2 workers", run: b.peer(b.torch, "torch", b.images)})
 	}
-	bar := a.term.Bar("input", "runs")
-	for round := range b.rounds {
-		for i := range rows {
-			row := &rows[i]
-			if row.Error != "" {
-				continue
-			}
-			out, err := row.run(ctx)
-			if err != nil {
-				row.Error = err.Error()
-				continue
-			}
-			row.Rates, row.Growth = append(row.Rates, out.ImagesPerSecond), out.GrowthBytes
-			bar.Set(int64(round*len(rows)+i+1), int64(b.rounds*len(rows)), fmt.Sprintf("%s %.0f images/s", row.Runner, out.ImagesPerSecond))
+	errs := a.byTurns("input", len(rows), b.rounds, func(i int) (string, error) {
+		out, err := rows[i].run(ctx)
+		if err != nil {
+			return "", err
+		}
+		rows[i].Rates, rows[i].Growth = append(rows[i].Rates, out.ImagesPerSecond), out.GrowthBytes
+		return fmt.Sprintf("%s %.0f images/s", rows[i].Runner, out.ImagesPerSecond), nil
+	})
+	for i, err := range errs {
+		if err != nil {
+			rows[i].Error = err.Error()
 		}
 	}
-	bar.End()
 	return a.inputRows(rows)
 }
 

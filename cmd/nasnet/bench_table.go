@@ -43,6 +43,7 @@ type tableMaker struct {
 	*app
 	space    cells.Space
 	children *children
+	workers  int // children at once
 	file     string
 	mu       sync.Mutex
 	done     map[string]child // by cell and seed
@@ -75,17 +76,14 @@ func (a *app) benchTableCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		workers := 1
-		if config, err := a.load(); err == nil {
-			workers = max(1, config.Search.Workers)
-		}
-		if err := m.train(c.Context(), unique, min(repeat, len(unique)), seeds, workers); err != nil {
+		repeat = min(repeat, len(unique))
+		if err := m.train(c.Context(), unique, repeat, seeds); err != nil {
 			return err
 		}
 		if err := m.write(filepath.Join(out, "table.csv"), spellings); err != nil {
 			return err
 		}
-		return m.report(unique, min(repeat, len(unique)), seeds)
+		return m.report(unique, repeat, seeds)
 	}
 	return c
 }
@@ -95,7 +93,7 @@ func (a *app) newTableMaker(ctx context.Context, out string, test int) (*tableMa
 	if err != nil {
 		return nil, err
 	}
-	m := &tableMaker{app: a, file: filepath.Join(out, "children.csv"), done: map[string]child{}}
+	m := &tableMaker{app: a, workers: max(1, config.Search.Workers), file: filepath.Join(out, "children.csv"), done: map[string]child{}}
 	if m.space, err = config.Search.Space.Cells(); err != nil {
 		return nil, err
 	}
@@ -178,7 +176,7 @@ func (m *tableMaker) spell(choices []int) string {
 
 // train trains what is not done yet: all cells with the first seed, then some
 // with the others.
-func (m *tableMaker) train(ctx context.Context, unique []spelling, repeat, seeds, workers int) error {
+func (m *tableMaker) train(ctx context.Context, unique []spelling, repeat, seeds int) error {
 	type job struct {
 		spelling
 		seed int
@@ -199,7 +197,7 @@ func (m *tableMaker) train(ctx context.Context, unique []spelling, repeat, seeds
 	bar := m.term.Bar("table", "children")
 	defer bar.End()
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(workers)
+	group.SetLimit(m.workers)
 	for _, j := range jobs {
 		if _, ok := m.done[j.cell+strconv.Itoa(j.seed)]; ok {
 			continue

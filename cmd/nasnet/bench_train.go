@@ -225,30 +225,29 @@ func runPeer(ctx context.Context, python, script string, args ...string) ([]byte
 func (a *app) timeNet(ctx context.Context, n benchNet, runners []runner, steps int64, rounds int) []benchRow {
 	rows := make([]benchRow, len(runners))
 	memory := make([][]int64, len(runners))
-	bar := a.term.Bar(n.name, "runs")
-	for round := range rounds {
-		for i, r := range runners {
-			rows[i].Net, rows[i].Runner = n.name, r.name
-			if rows[i].Error != "" {
-				continue
-			}
-			t, err := r.run(ctx, n, steps)
-			if err != nil {
-				rows[i].Error = err.Error()
-				continue
-			}
-			rows[i].Peak = max(rows[i].Peak, t.peak)
-			rows[i].Params, rows[i].Rates = t.Params, append(rows[i].Rates, t.ImagesPerSecond)
-			memory[i] = append(memory[i], t.PeakMemory)
-			bar.Set(int64(round*len(runners)+i+1), int64(rounds*len(runners)), fmt.Sprintf("%s %.0f images/s", r.name, t.ImagesPerSecond))
+	errs := a.byTurns(n.name, len(runners), rounds, func(i int) (string, error) {
+		t, err := runners[i].run(ctx, n, steps)
+		if err != nil {
+			return "", err
+		}
+		rows[i].Peak = max(rows[i].Peak, t.peak)
+		rows[i].Params, rows[i].Rates = t.Params, append(rows[i].Rates, t.ImagesPerSecond)
+		memory[i] = append(memory[i], t.PeakMemory)
+		return fmt.Sprintf("%s %.0f images/s", runners[i].name, t.ImagesPerSecond), nil
+	})
+	for i, r := range runners {
+		rows[i].Net, rows[i].Runner = n.name, r.name
+		if errs[i] != nil {
+			rows[i].Error = errs[i].Error()
 		}
 	}
-	bar.End()
 	for i := range rows {
 		rows[i].Rate, rows[i].Memory = median(rows[i].Rates), median(memory[i])
 		if rows[i].Rate > 0 {
 			rows[i].Ratio = rows[0].Rate / rows[i].Rate
-			rows[i].Peak = rows[0].Peak / rows[i].Ratio // the same network, the same multiply-adds
+		}
+		if rows[i].Ratio > 0 { // the same network, the same multiply-adds; without a rate of ours there is no share
+			rows[i].Peak = rows[0].Peak / rows[i].Ratio
 		}
 	}
 	return rows

@@ -17,15 +17,12 @@ const maxWord = 64
 // decisions reads off what there is to decide in spellings of networks. A
 // spelling is split into words; words of digits of several kinds and equal
 // meaning (codes such as 22212202) are split into digits. A place where all
-// spellings agree decides nothing. It returns the choices of each spelling, the
-// number of choices of each decision, and their names.
-func decisions(texts []string) (codes [][]int, sizes []int, names []string, err error) {
+// spellings agree decides nothing. It returns the choices of each spelling and
+// the number of choices of each decision.
+func decisions(texts []string) (codes [][]int, sizes []int, err error) {
 	words := make([][]string, len(texts))
 	for i, text := range texts {
 		words[i] = strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(separators, r) })
-	}
-	if !sameLength(words) && !strings.ContainsAny(strings.Join(texts, ""), separators) {
-		return nil, nil, nil, fmt.Errorf("networks are spelled in different ways")
 	}
 	if sameLength(words) && len(words[0]) == 1 { // one word: perhaps a finer separator
 		for _, sep := range []string{"-", "_"} {
@@ -41,7 +38,7 @@ func decisions(texts []string) (codes [][]int, sizes []int, names []string, err 
 	}
 	for i := range words {
 		if len(words[i]) != len(words[0]) || len(words[i]) == 0 {
-			return nil, nil, nil, fmt.Errorf("network %q has %d parts, %q has %d", texts[i], len(words[i]), texts[0], len(words[0]))
+			return nil, nil, fmt.Errorf("network %q has %d parts, %q has %d", texts[i], len(words[i]), texts[0], len(words[0]))
 		}
 	}
 	var places [][]string // [place][network]
@@ -58,7 +55,6 @@ func decisions(texts []string) (codes [][]int, sizes []int, names []string, err 
 		if len(choices) == 1 {
 			continue
 		}
-		names = append(names, fmt.Sprintf("decision %d: %s", len(sizes), strings.Join(choices, " ")))
 		sizes = append(sizes, len(choices))
 		for i, word := range column {
 			at, _ := slices.BinarySearch(choices, word)
@@ -66,9 +62,9 @@ func decisions(texts []string) (codes [][]int, sizes []int, names []string, err 
 		}
 	}
 	if len(sizes) == 0 {
-		return nil, nil, nil, fmt.Errorf("all networks are spelled alike")
+		return nil, nil, fmt.Errorf("all networks are spelled alike")
 	}
-	return codes, sizes, names, nil
+	return codes, sizes, nil
 }
 
 func sameLength(words [][]string) bool {

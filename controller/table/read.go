@@ -23,9 +23,8 @@ type Columns struct {
 // Table is a space of networks with known accuracies.
 type Table struct {
 	Columns Columns
-	Rows    int      // of the file
-	Sizes   []int    // choices of each decision
-	Names   []string // of each decision's choices, for people: "decision 0: a b c"
+	Rows    int   // of the file
+	Sizes   []int // choices of each decision
 	rows    map[string]row
 }
 
@@ -80,11 +79,11 @@ func Read(r io.Reader, c Columns) (*Table, error) {
 	for i, line := range lines {
 		texts[i] = line[arch]
 	}
-	codes, sizes, names, err := decisions(texts)
+	codes, sizes, err := decisions(texts)
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{Columns: c, Rows: len(lines), Sizes: sizes, Names: names, rows: make(map[string]row, len(lines))}
+	t := &Table{Columns: c, Rows: len(lines), Sizes: sizes, rows: make(map[string]row, len(lines))}
 	for i, line := range lines {
 		rewards, err := values(header, line, c.Reward)
 		truths, err2 := values(header, line, c.Truth)

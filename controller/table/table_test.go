@@ -35,7 +35,7 @@ func TestDecisions(t *testing.T) {
 		"shorter codes":    {append(many("64-1%d%d", 4), append(many("64-1%d", 4), many("64-2%d%d%d", 3)...)...), []int{2, 4, 5, 4}},
 		"few widths":       {[]string{"64-128", "32-128", "16-256"}, []int{3, 2}},
 	} {
-		codes, sizes, _, err := decisions(c.texts)
+		codes, sizes, err := decisions(c.texts)
 		if err != nil || !slices.Equal(sizes, c.sizes) {
 			t.Errorf("%s: sizes %v, %v; want %v", name, sizes, err, c.sizes)
 		}
@@ -48,7 +48,7 @@ func TestDecisions(t *testing.T) {
 		}
 	}
 	for _, texts := range [][]string{{"a", "a"}, {"a|b", "a"}, {"ab", "c-d"}, {"", ""}} {
-		if _, _, _, err := decisions(texts); err == nil && texts[0] != "ab" {
+		if _, _, err := decisions(texts); err == nil && texts[0] != "ab" {
 			t.Errorf("%q: no error", texts)
 		}
 	}
