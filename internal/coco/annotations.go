@@ -119,7 +119,7 @@ func (r *annotationReader) images() error {
 			return faultf(DuplicateID, "image %d is there before", e.ID)
 		}
 		r.set.image[e.ID] = int32(len(r.set.Images))
-		r.set.Images = append(r.set.Images, Image{e.ID, e.Width, e.Height, e.FileName})
+		r.set.Images = append(r.set.Images, Image(e))
 		return nil
 	})
 }

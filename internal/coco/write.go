@@ -61,10 +61,7 @@ func WriteResults(out io.Writer, list []Detection) error {
 func WriteAnnotations(out io.Writer, set *Dataset) error {
 	w := &writer{out: bufio.NewWriter(out)}
 	w.text(`{"images":`)
-	w.list(len(set.Images), func(i int) any {
-		img := set.Images[i]
-		return imageEntry{img.ID, img.Width, img.Height, img.FileName}
-	})
+	w.list(len(set.Images), func(i int) any { return imageEntry(set.Images[i]) })
 	w.text(`,"annotations":`)
 	w.list(len(set.Objects), func(i int) any {
 		o := set.Objects[i]
