@@ -129,8 +129,10 @@ func (a *app) sayScore(d scored) error {
 		what   string
 		counts coco.Counts
 	}{
-		{"annotations left out", d.LeftOut.Annotations}, {"results left out", d.LeftOut.Results},
-		{"odd annotations, judged as they are", d.Remarks.Annotations}, {"odd results, judged as they are", d.Remarks.Results},
+		{"annotations left out", d.LeftOut.Annotations},
+		{"results left out", d.LeftOut.Results},
+		{"odd annotations, judged as they are", d.Remarks.Annotations},
+		{"odd results, judged as they are", d.Remarks.Results},
 	} {
 		if line.counts.Total() > 0 {
 			a.say("%s: %s", line.what, line.counts)
@@ -145,7 +147,7 @@ func (a *app) sayScore(d scored) error {
 
 func summaryRow(name, id string, s coco.Summary) []string {
 	row := []string{name, id}
-	for _, v := range []float64{s.AP, s.AP50, s.AP75, s.APSmall, s.APMedium, s.APLarge, s.AR1, s.AR10, s.AR100, s.ARSmall, s.ARMedium, s.ARLarge} {
+	for _, v := range s.Numbers() {
 		if v < 0 {
 			row = append(row, "-")
 		} else {

@@ -115,3 +115,8 @@ func (s *Score) Curve(t int) []float64 {
 	}
 	return sum
 }
+
+// Numbers returns the twelve in pycocotools' order.
+func (s Summary) Numbers() []float64 {
+	return []float64{s.AP, s.AP50, s.AP75, s.APSmall, s.APMedium, s.APLarge, s.AR1, s.AR10, s.AR100, s.ARSmall, s.ARMedium, s.ARLarge}
+}
