@@ -64,6 +64,12 @@ func (c *Counts) add(k Kind) {
 	(*c)[k]++
 }
 
+// With returns the counts with one more of a kind.
+func (c Counts) With(k Kind) Counts {
+	c.add(k)
+	return c
+}
+
 // Total returns how many there are of all kinds.
 func (c Counts) Total() (n int64) {
 	for _, count := range c {

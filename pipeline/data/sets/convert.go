@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/nasnet-go/nasnet/internal/coco"
 	"github.com/nasnet-go/nasnet/internal/tfrecord"
 )
 
@@ -60,8 +62,17 @@ func (c Conversion) orDefault() Conversion {
 // item is one image to be converted.
 type item struct {
 	found
-	number int64 // in its source, from 0
-	class  int   // index into the plan's classes
+	number int64  // in its source, from 0
+	class  int    // index into the plan's classes
+	scene  *scene // of a detection set: what is on the image, instead of its class
+}
+
+// classes returns what the image counts for.
+func (it item) classes() []int {
+	if it.scene == nil {
+		return []int{it.class}
+	}
+	return it.scene.classes
 }
 
 // plan is all that a conversion has to do, found out before it begins.
@@ -69,6 +80,8 @@ type plan struct {
 	kind        string
 	labelOffset int64
 	classes     []Class
+	categories  []Category // of a detection set, one for each class
+	bad         []Bad      // of a detection set: left out while planning
 	splits      []splitPlan
 	passedOver  int
 	jpegOnly    bool
@@ -99,10 +112,16 @@ func (p *plan) arrange(c Conversion, shards map[string]int) {
 func (p plan) digest(c Conversion) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %d %v %d %d %d %v\n", p.kind, p.labelOffset, p.jpegOnly, c.Seed, c.MaxPixels, c.MaxFileBytes, p.classes)
+	if len(p.categories) > 0 {
+		fmt.Fprintf(h, "categories %v\n", p.categories)
+	}
 	for _, s := range p.splits {
 		fmt.Fprintf(h, "split %s %d\n", s.name, s.shards)
 		for _, it := range s.items {
 			fmt.Fprintf(h, "%q %q %d %d %d\n", it.dirs, it.rel, it.class, it.at.offset, it.at.size)
+			if it.scene != nil {
+				fmt.Fprintln(h, *it.scene)
+			}
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
@@ -124,14 +143,28 @@ type converter struct {
 // run writes all shards of the plan, those that an interrupted conversion has
 // finished excepted, and then the manifest.
 func (c Conversion) run(ctx context.Context, p plan) (Manifest, error) {
+	guard, err := c.lock()
+	if err != nil {
+		return Manifest{}, err
+	}
+	defer guard.Close()
+	return c.locked(ctx, p)
+}
+
+// lock keeps other processes out of the directory until it is closed.
+func (c Conversion) lock() (io.Closer, error) {
 	if err := os.MkdirAll(c.Out, 0o755); err != nil {
-		return Manifest{}, fmt.Errorf("sets: %w", err)
+		return nil, fmt.Errorf("sets: %w", err)
 	}
 	guard := flock.New(filepath.Join(c.Out, ".lock"))
 	if got, err := guard.TryLock(); err != nil || !got {
-		return Manifest{}, errors.Join(fmt.Errorf("sets: %s: %w", c.Out, ErrInUse), err)
+		return nil, errors.Join(fmt.Errorf("sets: %s: %w", c.Out, ErrInUse), err)
 	}
-	defer guard.Close()
+	return guard, nil
+}
+
+// locked is run for who has the lock.
+func (c Conversion) locked(ctx context.Context, p plan) (Manifest, error) {
 	digest := p.digest(c)
 	if m, err := LoadManifest(c.Out); err == nil || !errors.Is(err, ErrUnfinished) {
 		if err == nil && m.Plan != digest {
@@ -144,6 +177,9 @@ func (c Conversion) run(ctx context.Context, p plan) (Manifest, error) {
 		read: newReader(c.MaxFileBytes), recode: recoder{p.jpegOnly, c.MaxPixels}, tally: &tfrecord.Tally{Limit: c.SkipLimit},
 	}
 	defer v.read.close()
+	if err := v.recount(p.bad); err != nil {
+		return Manifest{}, err
+	}
 	if err := v.claim(digest); err != nil {
 		return Manifest{}, err
 	}
@@ -213,8 +249,8 @@ func (v *converter) advance(n int64) {
 // manifest sums the shards up.
 func (v *converter) manifest(digest string, results [][]shardResult) Manifest {
 	m := Manifest{
-		Kind: v.plan.kind, Plan: digest, Seed: v.Seed, LabelOffset: v.plan.labelOffset, Classes: v.plan.classes,
-		Reencoded: []Reencoded{}, Bad: []Bad{}, PassedOver: v.plan.passedOver,
+		Kind: v.plan.kind, Plan: digest, Seed: v.Seed, LabelOffset: v.plan.labelOffset, Classes: v.plan.classes, Categories: v.plan.categories,
+		Reencoded: []Reencoded{}, Bad: append([]Bad{}, v.plan.bad...), PassedOver: v.plan.passedOver,
 	}
 	for i, s := range v.plan.splits {
 		split := Split{Name: s.name, Source: s.source, Counts: make([]int64, len(m.Classes)), Formats: map[string]int64{}}
@@ -231,6 +267,11 @@ func (v *converter) manifest(digest string, results [][]shardResult) Manifest {
 			m.Bad = append(m.Bad, r.Bad...)
 		}
 		m.Splits = append(m.Splits, split)
+	}
+	for _, b := range m.Bad {
+		if b.Kind != "" {
+			m.Faults = m.Faults.With(coco.Kind(b.Kind))
+		}
 	}
 	return m
 }

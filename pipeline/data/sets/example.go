@@ -27,8 +27,8 @@ const (
 	keyTFDSFile  = "file_name"
 )
 
-// keysBoxes are written empty: the converters take no bounding boxes.
-var keysBoxes = []string{"image/object/bbox/xmin", "image/object/bbox/xmax", "image/object/bbox/ymin", "image/object/bbox/ymax"}
+// keysBoxes are written empty where images have one label.
+var keysBoxes = []string{keyXMin, keyXMax, keyYMin, keyYMax}
 
 const keyBoxLabel = "image/object/bbox/label"
 
@@ -52,17 +52,26 @@ func (e Example) Marshal() ([]byte, error) {
 		keyBoxLabel: intFeature(),
 	}
 	for _, key := range keysBoxes {
-		f[key] = &examplepb.Feature{Kind: &examplepb.Feature_FloatList{FloatList: &examplepb.FloatList{}}}
+		f[key] = floatFeature()
 	}
+	return marshalFeatures(e.Filename, f)
+}
+
+// marshalFeatures makes a tf.train.Example; name stands for it in errors.
+func marshalFeatures(name string, f map[string]*examplepb.Feature) ([]byte, error) {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&examplepb.Example{Features: &examplepb.Features{Feature: f}})
 	if err != nil {
-		return nil, fmt.Errorf("sets: example %s: %w", e.Filename, err)
+		return nil, fmt.Errorf("sets: example %s: %w", name, err)
 	}
 	return b, nil
 }
 
-func bytesFeature(b []byte) *examplepb.Feature {
-	return &examplepb.Feature{Kind: &examplepb.Feature_BytesList{BytesList: &examplepb.BytesList{Value: [][]byte{b}}}}
+func bytesFeature(v ...[]byte) *examplepb.Feature {
+	return &examplepb.Feature{Kind: &examplepb.Feature_BytesList{BytesList: &examplepb.BytesList{Value: v}}}
+}
+
+func floatFeature(v ...float32) *examplepb.Feature {
+	return &examplepb.Feature{Kind: &examplepb.Feature_FloatList{FloatList: &examplepb.FloatList{Value: v}}}
 }
 
 func intFeature(v ...int64) *examplepb.Feature {
@@ -78,11 +87,10 @@ var (
 // ParseExample reads a tf.train.Example by slim's keys or by those of
 // TensorFlow Datasets.
 func ParseExample(data []byte) (Example, error) {
-	var p examplepb.Example
-	if err := proto.Unmarshal(data, &p); err != nil {
-		return Example{}, fmt.Errorf("%w: %w", errNotExample, err)
+	f, err := parseFeatures(data)
+	if err != nil {
+		return Example{}, err
 	}
-	f := p.GetFeatures().GetFeature()
 	image, ok := firstBytes(f, keyEncoded, keyTFDSImage)
 	if !ok {
 		return Example{}, errNoImage
@@ -98,6 +106,14 @@ func ParseExample(data []byte) (Example, error) {
 	e.Synset, e.Text = text(keySynset), text(keyText)
 	e.Height, e.Width = number(keyHeight), number(keyWidth)
 	return e, nil
+}
+
+func parseFeatures(data []byte) (map[string]*examplepb.Feature, error) {
+	var p examplepb.Example
+	if err := proto.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotExample, err)
+	}
+	return p.GetFeatures().GetFeature(), nil
 }
 
 func firstBytes(f map[string]*examplepb.Feature, keys ...string) ([]byte, bool) {

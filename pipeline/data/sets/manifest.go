@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/nasnet-go/nasnet/internal/coco"
 	"github.com/nasnet-go/nasnet/internal/durable"
 )
 
@@ -22,15 +23,32 @@ const (
 // Manifest says what a directory of converted records holds. It is written
 // last: a directory without it is not finished.
 type Manifest struct {
-	Kind        string      `json:"kind"`         // "imagenet" or "folder"
-	Plan        string      `json:"plan"`         // SHA-256 of what was to be converted and how
-	Seed        uint64      `json:"seed"`         // of the order of the examples
-	LabelOffset int64       `json:"label_offset"` // stored label - offset = class from 0
-	Classes     []Class     `json:"classes"`      // in the order of their labels
+	Kind        string      `json:"kind"`                 // "imagenet", "folder", "coco" or "shapes"
+	Plan        string      `json:"plan"`                 // SHA-256 of what was to be converted and how
+	Seed        uint64      `json:"seed"`                 // of the order of the examples
+	LabelOffset int64       `json:"label_offset"`         // stored label - offset = class from 0; not for detection
+	Classes     []Class     `json:"classes"`              // in the order of their labels
+	Categories  []Category  `json:"categories,omitempty"` // of a detection set: the classes' ids and labels
 	Splits      []Split     `json:"splits"`
-	Reencoded   []Reencoded `json:"reencoded"`   // images that are not the bytes of their file
-	Bad         []Bad       `json:"bad"`         // images left out under the policy skip
-	PassedOver  int         `json:"passed_over"` // files of the source that are no images
+	Reencoded   []Reencoded `json:"reencoded"`        // images that are not the bytes of their file
+	Bad         []Bad       `json:"bad"`              // images left out under the policy skip
+	Faults      coco.Counts `json:"faults,omitempty"` // of a detection set: how many of Bad are of each kind
+	PassedOver  int         `json:"passed_over"`      // files of the source that are no images
+}
+
+// Category is a class of a detection set.
+type Category struct {
+	ID    int64  `json:"id"`    // in the annotations
+	Label int64  `json:"label"` // in the records, from 1
+	Name  string `json:"name"`
+}
+
+// label returns what stands in the records for a class.
+func (m Manifest) label(class int) int64 {
+	if len(m.Categories) > 0 {
+		return m.Categories[class].Label
+	}
+	return int64(class) + m.LabelOffset
 }
 
 // Class is one class of a set.
@@ -44,7 +62,7 @@ type Split struct {
 	Name     string           `json:"name"`   // "train" or "validation"
 	Source   string           `json:"source"` // directory or archive it was made from
 	Examples int64            `json:"examples"`
-	Counts   []int64          `json:"counts"`  // examples of each class
+	Counts   []int64          `json:"counts"`  // examples, in a detection set objects, of each class
 	Formats  map[string]int64 `json:"formats"` // examples by format
 	Shards   []Shard          `json:"shards"`
 }
@@ -63,12 +81,13 @@ type Reencoded struct {
 	Was  string `json:"was"` // "PNG", "CMYK", …
 }
 
-// Bad is an image that was left out.
+// Bad is an image, or an entry of an annotation file, that was left out.
 type Bad struct {
-	File   string `json:"file"`   // with ARCHIVE!NAME where it lay in a tar
+	File   string `json:"file"`   // with ARCHIVE!NAME where it lay in a tar; an annotation file
 	Record int64  `json:"record"` // number in its source, from 0
 	Offset int64  `json:"offset"` // byte in the archive; 0 for a file of its own
 	Reason string `json:"reason"`
+	Kind   string `json:"kind,omitempty"` // of a detection set: "box outside", "unknown category", "image", …
 }
 
 // ErrUnfinished: a directory holds no manifest, so its conversion never ended.

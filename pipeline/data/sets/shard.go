@@ -35,7 +35,7 @@ func (v *converter) shard(ctx context.Context, s splitPlan, k int) (shardResult,
 	note := filepath.Join(v.state, name+".json")
 	if r, ok := v.finished(note); ok {
 		v.advance(int64(len(items)))
-		return r, v.recount(r)
+		return r, v.recount(r.Bad)
 	}
 	r := shardResult{Shard: Shard{File: name}, Counts: map[int]int64{}, Formats: map[string]int64{}}
 	temp := filepath.Join(v.state, name+".tmp")
@@ -63,9 +63,9 @@ func (v *converter) finished(note string) (r shardResult, ok bool) {
 	return r, err == nil && info.Size() == r.Bytes
 }
 
-// recount puts the bad images of a finished shard against the limit.
-func (v *converter) recount(r shardResult) error {
-	for _, b := range r.Bad {
+// recount puts what was left out before against the limit.
+func (v *converter) recount(bad []Bad) error {
+	for _, b := range bad {
 		if err := v.tally.Take(&tfrecord.Fault{File: b.File, Record: b.Record, Offset: b.Offset, Err: errors.New(b.Reason)}); err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (v *converter) fill(ctx context.Context, w *tfrecord.Writer, items []item, 
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		e, why, err := v.example(it)
+		e, format, why, err := v.example(it)
 		if disk := (*fs.PathError)(nil); errors.As(err, &disk) {
 			return err
 		}
@@ -88,7 +88,7 @@ func (v *converter) fill(ctx context.Context, w *tfrecord.Writer, items []item, 
 			if err := v.tally.Take(fault); err != nil {
 				return err
 			}
-			r.Bad = append(r.Bad, Bad{fault.File, fault.Record, fault.Offset, err.Error()})
+			r.Bad = append(r.Bad, Bad{fault.File, fault.Record, fault.Offset, err.Error(), it.kindOfFault()})
 			v.advance(1)
 			continue
 		}
@@ -102,24 +102,33 @@ func (v *converter) fill(ctx context.Context, w *tfrecord.Writer, items []item, 
 		if why != "" {
 			r.Reencoded = append(r.Reencoded, Reencoded{it.at.String(), why})
 		}
-		r.Counts[it.class]++
-		r.Formats[e.Format]++
+		for _, class := range it.classes() {
+			r.Counts[class]++
+		}
+		r.Formats[format]++
 		v.advance(1)
 	}
 	r.Examples, r.Bytes = w.Records(), w.Bytes()
 	return nil
 }
 
+// marshaler is an Example or a Labelled.
+type marshaler interface{ Marshal() ([]byte, error) }
+
 // example makes the example of one image; why says what it was if it had to be
 // encoded anew.
-func (v *converter) example(it item) (e Example, why string, err error) {
+func (v *converter) example(it item) (e marshaler, format, why string, err error) {
 	data, err := v.read.read(it.at)
 	if err != nil {
-		return Example{}, "", err
+		return nil, "", "", err
 	}
 	data, info, why, err := v.recode.recode(data)
 	if err != nil {
-		return Example{}, "", err
+		return nil, "", "", err
+	}
+	if it.scene != nil {
+		e, err := it.scene.example(v.plan.categories, data, info)
+		return e, info.Format, why, err
 	}
 	class := v.plan.classes[it.class]
 	filename := it.name
@@ -129,5 +138,5 @@ func (v *converter) example(it item) (e Example, why string, err error) {
 	return Example{
 		Encoded: data, Format: info.Format, Height: info.Height, Width: info.Width, Filename: filename,
 		Label: int64(it.class) + v.plan.labelOffset, Synset: class.Name, Text: class.Text,
-	}, why, nil
+	}, info.Format, why, nil
 }

@@ -1,11 +1,9 @@
 package sets
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,7 +15,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/nasnet-go/nasnet/internal/imagegate"
 	"github.com/nasnet-go/nasnet/internal/tfrecord"
 )
 
@@ -44,8 +41,9 @@ type SplitReport struct {
 	Name     string           `json:"name"`
 	Files    int              `json:"files"`
 	Examples int64            `json:"examples"`
-	Labels   map[int64]int64  `json:"labels"`  // examples of each label as stored
-	Formats  map[string]int64 `json:"formats"` // by what the bytes are
+	Objects  int64            `json:"objects,omitempty"` // of a detection set
+	Labels   map[int64]int64  `json:"labels"`            // examples, in a detection set objects, of each label as stored
+	Formats  map[string]int64 `json:"formats"`           // by what the bytes are
 }
 
 // OK tells whether nothing is wrong.
@@ -54,8 +52,8 @@ func (r Report) OK() bool { return len(r.Faults) == 0 && len(r.Problems) == 0 }
 var shardName = regexp.MustCompile(`^(.+)-(\d{5})-of-(\d{5})$`)
 
 // Verify reads every record of a directory, whoever wrote it: checksums, keys
-// (slim's or those of TensorFlow Datasets), labels in their range, images whole
-// and of a sane size. Where there is a manifest, hashes and counts must be its
+// (slim's, those of TensorFlow Datasets or of the Object Detection API), labels
+// in their range, boxes within their image, images whole and of a sane size. Where there is a manifest, hashes and counts must be its
 // own. A fault names file, record and byte.
 func Verify(ctx context.Context, dir string, o VerifyOptions) (Report, error) {
 	if o.Workers == 0 {
@@ -72,6 +70,10 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (Report, error) {
 	if err == nil {
 		v.report.Manifest, v.manifest = true, &manifest
 		v.least, v.most = manifest.LabelOffset, manifest.LabelOffset+int64(len(manifest.Classes))-1
+		v.categories = map[int64]string{}
+		for _, c := range manifest.Categories {
+			v.categories[c.Label] = c.Name
+		}
 	} else if o.Classes > 0 {
 		v.most = int64(o.Classes) // slim's labels reach it, with 0 for the background
 	}
@@ -87,8 +89,9 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (Report, error) {
 type verifier struct {
 	VerifyOptions
 	dir         string
-	manifest    *Manifest // nil: none
-	least, most int64     // of labels; most -1: no limit
+	manifest    *Manifest        // nil: none
+	least, most int64            // of labels; most -1: no limit
+	categories  map[int64]string // names by label, where the manifest is that of a detection set
 	tally       *tfrecord.Tally
 	report      Report
 
@@ -176,12 +179,15 @@ func (v *verifier) file(ctx context.Context, name string) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		label, format, err := v.example(data)
+		c, format, err := v.example(data)
 		if err != nil {
 			return &tfrecord.Fault{File: path, Record: record, Offset: offset, Err: err}
 		}
 		part.Examples++
-		part.Labels[label]++
+		part.Objects += int64(len(c.objects))
+		for _, label := range c.labels() {
+			part.Labels[label]++
+		}
 		part.Formats[format]++
 		return nil
 	})
@@ -202,35 +208,6 @@ func (v *verifier) expected(name string) (Shard, bool) {
 	return Shard{}, false
 }
 
-// example judges one record.
-func (v *verifier) example(data []byte) (label int64, format string, err error) {
-	e, err := ParseExample(data)
-	if err != nil {
-		return 0, "", err
-	}
-	if e.Label < v.least || (v.most >= 0 && e.Label > v.most) {
-		return 0, "", fmt.Errorf("%s: label %d is not in %s: %w", e.Filename, e.Label, v.labels(), ErrDigest)
-	}
-	info, err := imagegate.Inspect(e.Encoded, v.MaxPixels)
-	if err == nil && v.Decode {
-		_, _, err = image.Decode(bytes.NewReader(e.Encoded))
-	}
-	if err == nil && e.Height != 0 && (e.Height != info.Height || e.Width != info.Width) {
-		err = fmt.Errorf("the record says %d x %d pixels, the image %d x %d: %w", e.Width, e.Height, info.Width, info.Height, ErrDigest)
-	}
-	if err != nil {
-		return 0, "", fmt.Errorf("%s: %w", e.Filename, err)
-	}
-	return e.Label, info.Format, nil
-}
-
-func (v *verifier) labels() string {
-	if v.most < 0 {
-		return fmt.Sprintf("%d…", v.least)
-	}
-	return fmt.Sprintf("%d..%d", v.least, v.most)
-}
-
 func (v *verifier) add(split string, part SplitReport) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -241,6 +218,7 @@ func (v *verifier) add(split string, part SplitReport) {
 	}
 	s.Files += part.Files
 	s.Examples += part.Examples
+	s.Objects += part.Objects
 	for label, n := range part.Labels {
 		s.Labels[label] += n
 	}
@@ -272,8 +250,8 @@ func (v *verifier) compare(got SplitReport) {
 		return
 	}
 	for class, n := range want.Counts {
-		if have := got.Labels[int64(class)+v.manifest.LabelOffset]; have != n {
-			v.problem("%s: %d examples of %s, the manifest says %d", got.Name, have, v.manifest.Classes[class].Name, n)
+		if have := got.Labels[v.manifest.label(class)]; have != n {
+			v.problem("%s: %d of %s, the manifest says %d", got.Name, have, v.manifest.Classes[class].Name, n)
 		}
 	}
 }

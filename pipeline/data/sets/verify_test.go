@@ -79,7 +79,10 @@ func TestVerifyReadsWhatOthersWrote(t *testing.T) {
 	if err != nil || !report.OK() || report.Manifest {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	want := SplitReport{"imagenet2012-train.tfrecord", 2, 3, map[int64]int64{0: 1, 5: 1, 999: 1}, map[string]int64{"JPEG": 3}}
+	want := SplitReport{
+		Name: "imagenet2012-train.tfrecord", Files: 2, Examples: 3,
+		Labels: map[int64]int64{0: 1, 5: 1, 999: 1}, Formats: map[string]int64{"JPEG": 3},
+	}
 	if d := cmp.Diff([]SplitReport{want}, report.Splits); d != "" {
 		t.Error(d)
 	}
