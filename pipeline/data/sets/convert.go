@@ -196,7 +196,15 @@ func (c Conversion) locked(ctx context.Context, p plan) (Manifest, error) {
 
 // claim marks the directory as being converted by this plan.
 func (v *converter) claim(digest string) error {
-	path := filepath.Join(v.state, "plan.json")
+	resumed, err := v.mark(filepath.Join(v.state, "plan.json"), digest)
+	if resumed {
+		v.Log.Info().Str("out", v.Out).Msg("resuming the conversion")
+	}
+	return err
+}
+
+// mark writes a digest into a file, or compares it with what is there.
+func (c Conversion) mark(path, digest string) (there bool, err error) {
 	var before string
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -204,17 +212,16 @@ func (v *converter) claim(digest string) error {
 	}
 	switch {
 	case err == nil && before == digest:
-		v.Log.Info().Str("out", v.Out).Msg("resuming the conversion")
-		return nil
+		return true, nil
 	case err == nil:
-		return fmt.Errorf("sets: %s: %w, interrupted; name another directory, or remove this one", v.Out, ErrOther)
+		return false, fmt.Errorf("sets: %s: %w; name another directory, or remove this one", c.Out, ErrOther)
 	case !errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("sets: %s: %w", path, err)
+		return false, fmt.Errorf("sets: %s: %w", path, err)
 	}
-	if err := os.MkdirAll(v.state, 0o755); err != nil {
-		return fmt.Errorf("sets: %w", err)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return false, fmt.Errorf("sets: %w", err)
 	}
-	return writeJSON(path, digest)
+	return false, writeJSON(path, digest)
 }
 
 // shards writes every shard and returns what came of each, by split.
