@@ -27,7 +27,7 @@ type Tile struct {
 // Box is a rectangle on a picture, in pixels from its top left corner.
 type Box struct {
 	X, Y, W, H float64
-	Label      string // at the box's top left corner; "": none
+	Label      string // above the box's top left corner; "": none
 	Class      int    // equal classes have equal colours
 }
 
@@ -146,12 +146,12 @@ func frame(picture *image.RGBA, r image.Rectangle, c color.Color) {
 	}
 }
 
-// label writes the text of a box on its colour.
+// label writes the text of a box on its colour, above it where there is room.
 func label(picture *image.RGBA, at image.Point, text string, c color.Color) {
 	text = cut(text, picture.Rect.Dx())
 	size := image.Pt(width(text), basicfont.Face7x13.Height)
 	at.X = max(picture.Rect.Min.X, min(at.X, picture.Rect.Max.X-size.X))
-	at.Y = max(picture.Rect.Min.Y, min(at.Y, picture.Rect.Max.Y-size.Y))
+	at.Y = max(picture.Rect.Min.Y, min(at.Y-size.Y, picture.Rect.Max.Y-size.Y))
 	draw.Draw(picture, image.Rectangle{at, at.Add(size)}, image.NewUniform(c), image.Point{}, draw.Src)
 	write(picture, at, text, color.White)
 }

@@ -113,7 +113,7 @@ func TestBoxesStayOnTheirPicture(t *testing.T) {
 	if got, want := picture.RGBAAt(21, 11), palette[1]; got != want {
 		t.Errorf("the label of the box at the corner is %v, want %v", got, want)
 	}
-	if got, want := picture.RGBAAt(20, 49), palette[len(palette)-1]; got != want {
+	if got, want := picture.RGBAAt(20, 44), palette[len(palette)-1]; got != want {
 		t.Errorf("the long label is %v, want %v", got, want)
 	}
 }
