@@ -77,7 +77,7 @@ func (a *app) convertSet(o *sets.Conversion, run func() (sets.Manifest, error)) 
 		return a.document(m)
 	}
 	for _, s := range m.Splits {
-		a.say("%s: %d images of %d classes in %d files", s.Name, s.Examples, len(m.Classes), len(s.Shards))
+		a.say("%s: %d images of %d classes in %d files%s", s.Name, s.Examples, len(m.Classes), len(s.Shards), objects(m, s))
 	}
 	if len(m.Reencoded) > 0 {
 		a.say("%d images were not what their name says or had colours that networks do not take, and were encoded anew:", len(m.Reencoded))
@@ -86,7 +86,10 @@ func (a *app) convertSet(o *sets.Conversion, run func() (sets.Manifest, error)) 
 		a.say("  %s (%s)", r.File, r.Was)
 	}
 	for _, b := range m.Bad {
-		a.say("left out: %s", b.File)
+		a.say("left out: %s: %s", b.File, b.Reason)
+	}
+	if len(m.Faults) > 0 {
+		a.say("left out in all: %s", m.Faults)
 	}
 	if m.PassedOver > 0 {
 		a.say("%d files are no images and were passed over", m.PassedOver)
@@ -142,6 +145,9 @@ func (a *app) sayVerified(v verified) {
 			formats = append(formats, fmt.Sprintf("%d %s", s.Formats[name], name))
 		}
 		a.say("%s: %d images with %d labels in %d files: %s", s.Name, s.Examples, len(s.Labels), s.Files, strings.Join(formats, ", "))
+		if s.Objects > 0 {
+			a.say("%s: %d objects", s.Name, s.Objects)
+		}
 	}
 	for _, text := range append(v.Faults, v.Problems...) {
 		a.say("fault: %s", text)

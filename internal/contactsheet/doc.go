@@ -2,7 +2,8 @@
 // one PNG: what a data set holds, at one look.
 //
 //	┌───────┐ ┌───────┐ ┌───────┐
-//	│ cat   │ │       │ │       │  each picture fitted into a square, boxes over it
+//	│ cat   │ │       │ │       │  each picture fitted into a square,
+//	│ ┌──┐  │ │       │ │       │  boxes with labels over it
 //	│ └──┘  │ │       │ │       │
 //	└───────┘ └───────┘ └───────┘
 //	caption   caption   caption    one line or more, cut at the tile's width

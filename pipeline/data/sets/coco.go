@@ -16,9 +16,9 @@ import (
 
 const kindCOCO = "coco"
 
-// maxLabel is the largest category id that may be a label: a detector has an
-// output for every label up to the largest.
-const maxLabel = 1000
+// maxLabel is the largest category id that may be a label: a detector has outputs
+// for every label up to the largest. LVIS, the largest set in use, has 1,203.
+const maxLabel = 10_000
 
 // COCO says where a set of COCO's format lies. Training and validation each are
 // images and an annotation file; one of the two may be left out.

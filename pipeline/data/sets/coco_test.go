@@ -132,13 +132,13 @@ func TestCOCOSplitsAndLabels(t *testing.T) {
 	}
 	images := tree{"a.png": encodePNG(t, picture(8, 8, 1))}
 	zero := COCO{Images: images.write(t), Annotations: annotations(t, []coco.Image{{ID: 1, Width: 8, Height: 8, FileName: "a.png"}},
-		[]coco.Category{{ID: 0, Name: "cell"}, {ID: 7000, Name: "nucleus"}}, []coco.Object{{ID: 0, ImageID: 1, CategoryID: 7000, Box: coco.Box{X: 1, Y: 1, W: 2, H: 2}, Area: 4}})}
+		[]coco.Category{{ID: 0, Name: "cell"}, {ID: 70000, Name: "nucleus"}}, []coco.Object{{ID: 0, ImageID: 1, CategoryID: 70000, Box: coco.Box{X: 1, Y: 1, W: 2, H: 2}, Area: 4}})}
 	if _, err := ConvertCOCO(t.Context(), zero, Conversion{Out: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "renumbered") {
 		t.Errorf("a category id of 0: %v", err)
 	}
 	zero.Renumber = true
 	m, out = convertCOCO(t, zero, Conversion{})
-	if d := cmp.Diff([]Category{{0, 1, "cell"}, {7000, 2, "nucleus"}}, m.Categories); d != "" {
+	if d := cmp.Diff([]Category{{0, 1, "cell"}, {70000, 2, "nucleus"}}, m.Categories); d != "" {
 		t.Error(d)
 	}
 	if l := labelled(t, out, m)["train:a.png"]; l.Format != "png" || l.Objects[0].Label != 2 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nasnet-go/nasnet/internal/coco"
 	"github.com/nasnet-go/nasnet/internal/imagegate"
+	"github.com/nasnet-go/nasnet/internal/tfrecord"
 )
 
 func drawShapes(t *testing.T, s Shapes, c Conversion) (Manifest, string) {
@@ -179,4 +180,31 @@ func TestWhatCannotBeDrawn(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestFirstLabelled(t *testing.T) {
+	m, out := drawShapes(t, Shapes{Images: 9, Size: 32}, Conversion{TrainShards: 3})
+	all := labelled(t, out, m)
+	for n, want := range map[int]int{0: 0, 1: 1, 4: 4, 9: 9, 100: 9} {
+		list, err := FirstLabelled(out, Train, n)
+		if err != nil || len(list) != want {
+			t.Fatalf("%d asked for: %d, %v", n, len(list), err)
+		}
+		for _, l := range list {
+			if d := cmp.Diff(all["train:"+l.Filename], l); d != "" {
+				t.Error(d)
+			}
+		}
+	}
+	_, err := FirstLabelled(out, "test", 1)
+	mustFail(t, err, ErrMissing)
+	shard := filepath.Join(out, m.Splits[0].Shards[0].File)
+	text, err := os.ReadFile(shard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[40] ^= 1
+	write(t, shard, text)
+	_, err = FirstLabelled(out, Train, 1)
+	mustFail(t, err, tfrecord.ErrChecksum)
 }
