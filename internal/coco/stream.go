@@ -59,8 +59,16 @@ func (t *tamed) Read(p []byte) (n int, err error) {
 
 // word replaces NaN or Infinity, of which b is the first letter.
 func (t *tamed) word(b byte) bool {
-	rest := map[byte]string{'N': "aN", 'I': "nfinity"}[b]
-	if next, _ := t.in.Peek(len(rest)); rest == "" || string(next) != rest { // an error comes again when the byte is read
+	var rest string
+	switch b {
+	case 'N':
+		rest = "aN"
+	case 'I':
+		rest = "nfinity"
+	default:
+		return false
+	}
+	if next, _ := t.in.Peek(len(rest)); string(next) != rest { // an error comes again when the byte is read
 		return false
 	}
 	t.in.Discard(len(rest)) // just peeked
