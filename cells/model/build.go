@@ -13,23 +13,29 @@ func Build(m Model) (*Plan, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
-	p := &planner{stage: "stem", plan: &Plan{Model: m, AuxLogits: -1, TotalCells: m.NormalCells + 2}}
-	root := scope{p: p, cell: -1}
-	b := &stack{root: root, m: m, scaling: 1}
-	b.image = root.sub("image").layer(Layer{Kind: Input, Shape: m.Input})
-	if m.Style == ImageNetStyle {
-		p.plan.TotalCells += 2
-		b.imagenetStem()
-	} else {
-		b.cifarStem()
-	}
-	b.cells()
+	b := newStack(m, "")
+	b.stem()
+	b.cells(0, m.NormalCells)
 	b.head()
+	return b.root.p.finish()
+}
+
+// finish returns what was planned, or the first fault.
+func (p *planner) finish() (*Plan, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
 	p.plan.prune()
 	return p.plan, nil
+}
+
+// newStack begins a network below a scope.
+func newStack(m Model, path string) *stack {
+	p := &planner{stage: "stem", plan: &Plan{Model: m, AuxLogits: -1, TotalCells: m.NormalCells + 2}}
+	if m.Style == ImageNetStyle {
+		p.plan.TotalCells += 2
+	}
+	return &stack{root: scope{p: p, path: path, cell: -1}, m: m, scaling: 1}
 }
 
 // stack is a network while its cells are piled up.
@@ -78,6 +84,16 @@ func (b *stack) endPoint(name string, x ref) {
 	p.EndPoints = append(p.EndPoints, EndPoint{name, int(x)})
 }
 
+// stem begins with the image.
+func (b *stack) stem() {
+	b.image = b.root.sub("image").layer(Layer{Kind: Input, Shape: b.m.Input})
+	if b.m.Style == ImageNetStyle {
+		b.imagenetStem()
+	} else {
+		b.cifarStem()
+	}
+}
+
 // cifarStem is a 3x3 convolution and a batch norm.
 func (b *stack) cifarStem() {
 	x := b.root.sub("l1_stem_3x3").conv(b.image, int(float64(b.m.Filters)*b.m.StemMultiplier), square(3, 1))
@@ -105,22 +121,21 @@ func (b *stack) imagenetStem() {
 	b.endPoint("Stem", x)
 }
 
-// cells piles up the normal cells with a reduction at one and at two thirds.
-// What a normal cell behind a reduction takes as its previous input depends on
-// SkipReductionInput (reference nasnet.md section 3).
-func (b *stack) cells() {
+// cells piles up normal cells from one to before another, with a reduction at
+// one and at two thirds of all. What a normal cell behind a reduction takes as
+// its previous input depends on SkipReductionInput (reference nasnet.md section 3).
+func (b *stack) cells(from, to int) {
 	third := b.m.NormalCells / 3
-	reductions := 0
-	b.stage("stack 1")
-	for i := range b.m.NormalCells {
+	b.stage(fmt.Sprintf("stack %d", 1+from/third))
+	for i := from; i < to; i++ {
 		prevs := b.before()
 		if i == third || i == 2*third {
+			n := i / third
 			b.scaling *= b.m.FilterScaling
-			b.stage(fmt.Sprintf("reduction %d", reductions+1))
-			x := b.cell(fmt.Sprintf("reduction_cell_%d", reductions), b.m.Cell.Reduction, prevs, 2)
-			b.endPoint(fmt.Sprintf("Reduction_Cell_%d", reductions), x)
-			reductions++
-			b.stage(fmt.Sprintf("stack %d", reductions+1))
+			b.stage(fmt.Sprintf("reduction %d", n))
+			x := b.cell(fmt.Sprintf("reduction_cell_%d", n-1), b.m.Cell.Reduction, prevs, 2)
+			b.endPoint(fmt.Sprintf("Reduction_Cell_%d", n-1), x)
+			b.stage(fmt.Sprintf("stack %d", n+1))
 		}
 		if !b.m.SkipReductionInput {
 			prevs = b.before()
@@ -162,12 +177,17 @@ func (b *stack) auxHead(name string) {
 func (b *stack) head() {
 	b.stage("head")
 	s := b.root.sub("final_layer")
-	x := s.relu(b.all(s))
-	x = s.sub("global_pool").layer(Layer{Kind: GlobalMean, Shape: [3]int{1, 1, s.channels(x)}}, x)
-	b.endPoint("global_pool", x)
+	x := b.pool(s)
+	b.endPoint(PooledPoint, x)
 	b.root.p.plan.Pooled = int(x)
 	x = s.sub("dropout").layer(Layer{Kind: Dropout, Shape: s.shape(x)}, x)
 	x = s.sub("FC").dense(x, b.m.Classes)
 	b.endPoint("Logits", x)
 	b.root.p.plan.Logits = int(x)
+}
+
+// pool is the mean over the last map behind a ReLU.
+func (b *stack) pool(s scope) ref {
+	x := s.relu(b.all(s))
+	return s.sub("global_pool").layer(Layer{Kind: GlobalMean, Shape: [3]int{1, 1, s.channels(x)}}, x)
 }

@@ -39,11 +39,15 @@ const (
 // Init names a variable's first value.
 type Init string
 
-// FanOut is slim's truncated normal scaled by the fan-out.
+// FanOut is slim's truncated normal scaled by the fan-out; SmallNormal a
+// truncated normal of deviation 0.01; Glorot uniform, scaled by the mean of
+// fan-in and fan-out.
 const (
-	FanOut Init = "fan_out"
-	Zeros  Init = "zeros"
-	Ones   Init = "ones"
+	FanOut      Init = "fan_out"
+	Zeros       Init = "zeros"
+	Ones        Init = "ones"
+	SmallNormal Init = "small_normal"
+	Glorot      Init = "glorot_uniform"
 )
 
 // Variable is a weight or a moving statistic.
@@ -91,7 +95,7 @@ type Plan struct {
 	Model      Model
 	Layers     []Layer
 	EndPoints  []EndPoint
-	Logits     int
+	Logits     int // of a stage that Split makes: its output, as is Pooled
 	AuxLogits  int // -1 without an auxiliary head
 	Pooled     int
 	TotalCells int // of drop path: stem cells, normal and reduction cells

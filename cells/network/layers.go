@@ -7,12 +7,10 @@ import (
 )
 
 // layer adds layer i and returns its output.
-func (b *builder) layer(s *tfgraph.Scope, i int, images tfgraph.Tensor) tfgraph.Tensor {
+func (b *builder) layer(s *tfgraph.Scope, i int) tfgraph.Tensor {
 	l := b.plan.Layers[i]
 	x := b.input(l, 0)
 	switch l.Kind {
-	case model.Input:
-		return images
 	case model.ReLU:
 		return b.relu(s, x)
 	case model.Conv:
@@ -145,7 +143,7 @@ func (b *builder) batchNorm(s *tfgraph.Scope, l model.Layer, x tfgraph.Tensor) t
 		v[i] = b.variable(s, l, i)
 	}
 	p := nn.BatchNormParams{Gamma: v[0].Read, Beta: v[1].Read, Mean: v[2].Read, Variance: v[3].Read}
-	if !b.o.Training {
+	if !b.o.Training || b.o.FrozenNorm {
 		return nn.BatchNorm(s, x, p, b.epsilon())
 	}
 	y, mean, variance := nn.BatchNormTrain(s, x, p, b.epsilon(), float32(b.plan.Model.BatchNorm.Decay))

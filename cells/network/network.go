@@ -17,6 +17,9 @@ type Options struct {
 	// Noise is the key of this step's random masks, int64 [2], such as
 	// {seed, step}. Needed in training where the model drops anything.
 	Noise tfgraph.Tensor
+	// FrozenNorm normalises by the moving statistics in training too, and does
+	// not update them; gamma and beta stay trainable.
+	FrozenNorm bool
 	// Plain keeps operations as the model has them, as GPUs like them. By default
 	// training writes some in ways with the same values and cheaper gradients on CPUs.
 	Plain bool
@@ -35,15 +38,22 @@ type Output struct {
 // Build adds the planned network for images [N,H,W,C] to the graph. Faults are
 // the graph's (see tfgraph.Graph.Err).
 func Build(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, images tfgraph.Tensor, o Options) Output {
+	return BuildStage(s, st, plan, []tfgraph.Tensor{images}, o)
+}
+
+// BuildStage is Build for a plan with several inputs, in their order.
+func BuildStage(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, inputs []tfgraph.Tensor, o Options) Output {
 	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers)), relus: map[tfgraph.Tensor]tfgraph.Tensor{}}
 	if o.Training {
-		b.dropMasks(s.Sub("drop_path"), images)
+		b.dropMasks(s.Sub("drop_path"), inputs[0])
 	}
 	for i, l := range plan.Layers {
-		if l.Aux && !o.Training {
-			continue
+		switch {
+		case l.Kind == model.Input:
+			b.out[i], inputs = inputs[0], inputs[1:]
+		case !l.Aux || o.Training:
+			b.out[i] = b.layer(s.Sub("%s", l.Name), i)
 		}
-		b.out[i] = b.layer(s.Sub("%s", l.Name), i, images)
 	}
 	return b.output()
 }

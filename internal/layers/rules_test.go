@@ -18,6 +18,7 @@ type rule struct {
 var rules = []rule{
 	{"cells", false, nil, "a genotype is plain data that everything else may hold"},
 	{"cells/model", false, []string{"cells"}, "the plan is arithmetic over genotypes; graphs are built from it elsewhere"},
+	{"cells/detector", false, []string{"cells", "cells/model"}, "the plan of a detector is arithmetic, too"},
 	{"cells/draw", false, []string{"cells", "cells/model"}, "a drawing needs the data alone"},
 	{"cells/network", true, []string{"cells", "cells/model", "tfgraph", "tfgraph/nn"}, "it interprets the plan and knows of no data, training or search"},
 
@@ -33,14 +34,14 @@ var rules = []rule{
 	{"pipeline/data", true, []string{"tfgraph/...", "internal/...", "pipeline/data/sets"}, "an input pipeline knows of no network"},
 	{"pipeline/train", true, []string{"tfgraph", "tfgraph/optim", "tfgraph/nn", "internal/..."}, "the loop gets its network and its data from its caller"},
 	{"pipeline/eval", true, []string{"tfgraph", "tfgraph/nn", "internal/..."}, "metrics are computed from outputs, whatever made them"},
-	{"pipeline/detect", true, []string{"cells", "cells/model", "cells/network", "tfgraph/...", "pipeline/eval", "pipeline/data", "internal/..."}, "detection builds on features and evaluation"},
+	{"pipeline/detect", true, []string{"cells", "cells/model", "cells/detector", "cells/network", "tfgraph/...", "internal/..."}, "detection builds on features and evaluation"},
 
 	{"savedmodel", true, []string{"tfgraph", "internal/..."}, "any graph can be exported; it need not be ours"},
 	{"savedmodel/weights", false, []string{"cells", "cells/model"}, "names and shapes of weights are mapped by arithmetic; the engine moves the values"},
 	{"savedmodel/serving/...", false, []string{"savedmodel/serving/...", "internal/..."}, "the serving front must survive TensorFlow, so it does not link it"},
 
-	{"configs", false, []string{"cells", "cells/model"}, "a configuration is read by every layer and imports none"},
-	{"internal/engine/api", false, []string{"cells/model"}, "the documents between front and engine carry a model and nothing else of ours"},
+	{"configs", false, []string{"cells", "cells/model", "cells/detector"}, "a configuration is read by every layer and imports none"},
+	{"internal/engine/api", false, []string{"cells/model", "cells/detector"}, "the documents between front and engine carry a model or a detector and nothing else of ours"},
 	{"internal/...", false, []string{"internal/..."}, "tools for every layer depend on none of them"},
 
 	{"cmd/nasnet/...", false, []string{"..."}, "the command people call starts without TensorFlow"},
