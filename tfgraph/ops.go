@@ -87,11 +87,14 @@ func Less(s *Scope, a, b Tensor) Tensor     { return s.One("Less", nil, a, b) }
 func GreaterEqual(s *Scope, a, b Tensor) Tensor {
 	return s.One("GreaterEqual", nil, a, b)
 }
+func Greater(s *Scope, a, b Tensor) Tensor    { return s.One("Greater", nil, a, b) }
+func DivNoNan(s *Scope, a, b Tensor) Tensor   { return s.One("DivNoNan", nil, a, b) } // 0 where b is 0
 func LogicalAnd(s *Scope, a, b Tensor) Tensor { return s.One("LogicalAnd", nil, a, b) }
 func Square(s *Scope, a Tensor) Tensor        { return s.One("Square", nil, a) }
 func Sqrt(s *Scope, a Tensor) Tensor          { return s.One("Sqrt", nil, a) }
 func Rsqrt(s *Scope, a Tensor) Tensor         { return s.One("Rsqrt", nil, a) }
 func Exp(s *Scope, a Tensor) Tensor           { return s.One("Exp", nil, a) }
+func Log(s *Scope, a Tensor) Tensor           { return s.One("Log", nil, a) }
 func Floor(s *Scope, a Tensor) Tensor         { return s.One("Floor", nil, a) }
 
 // Scale is x times a constant.
@@ -168,6 +171,11 @@ func Gather(s *Scope, params, indices Tensor) Tensor {
 	return s.One("GatherV2", nil, params, indices, Scalarc(s, int32(0)))
 }
 
+// GatherRows picks params[b, indices[b, ...]]: rows of each example of a batch.
+func GatherRows(s *Scope, params, indices Tensor) Tensor {
+	return s.One("GatherV2", Attrs{"batch_dims": 1}, params, indices, Scalarc(s, int32(1)))
+}
+
 // GatherNd picks params at indices [..., k] over its first k axes.
 func GatherNd(s *Scope, params, indices Tensor) Tensor {
 	return s.One("GatherNd", nil, params, indices)
@@ -201,9 +209,27 @@ func OneHot(s *Scope, classes Tensor, depth int32) Tensor {
 }
 
 // ArgMax is the index of the largest element along the last axis, int64.
-func ArgMax(s *Scope, x Tensor) Tensor {
-	return s.One("ArgMax", nil, x, Scalarc(s, int32(-1)))
+func ArgMax(s *Scope, x Tensor) Tensor { return ArgMaxOf(s, x, -1) }
+
+// ArgMaxOf is the index of the first of the largest elements along an axis, int64.
+func ArgMaxOf(s *Scope, x Tensor, axis int32) Tensor {
+	return s.One("ArgMax", nil, x, Scalarc(s, axis))
 }
+
+// TopK are the k largest elements along the last axis, largest first, and their
+// indices, int32; of equal ones the first comes first. It has no gradient.
+func TopK(s *Scope, x Tensor, k int64) (values, indices Tensor) {
+	op := s.Add("TopKV2", Attrs{"sorted": true}, x, Scalarc(s, int32(k)))
+	return op.Output(0), op.Output(1)
+}
+
+// Transpose reorders axes.
+func Transpose(s *Scope, x Tensor, axes ...int32) Tensor {
+	return s.One("Transpose", nil, x, Vector(s, axes...))
+}
+
+// StopGradient is x for which nothing before it gets a gradient.
+func StopGradient(s *Scope, x Tensor) Tensor { return s.One("StopGradient", nil, x) }
 
 // StatelessUniform is uniform [0,1) float32 noise of a run-time shape, a pure
 // function of seed, an int64 [2].

@@ -216,6 +216,23 @@ func FanOutInit(s *Scope, shape []int64) Tensor {
 	return truncatedNormal(s, shape, float32(math.Sqrt(1.3*2/fanOut)))
 }
 
+// TruncatedNormalInit draws normal noise of a deviation, cut off at two of them.
+func TruncatedNormalInit(stddev float32) Initializer {
+	return func(s *Scope, shape []int64) Tensor { return truncatedNormal(s, shape, stddev) }
+}
+
+// GlorotUniformInit is uniform in -l..l, l = sqrt(6 / (fan_in + fan_out)), for
+// matrices [fan_in,fan_out]: slim's variance scaling by FAN_AVG, factor 1.
+func GlorotUniformInit(s *Scope, shape []int64) Tensor {
+	fans := float64(0)
+	for _, d := range shape {
+		fans += float64(d)
+	}
+	limit := float32(math.Sqrt(6 / fans))
+	u := StatelessUniform(s, Vector(s, shape...), Vector(s, s.seed[:]...))
+	return Sub(s, Scale(s, u, 2*limit), Scalarc(s, limit))
+}
+
 // truncatedNormal draws normal noise cut off at two standard deviations.
 func truncatedNormal(s *Scope, shape []int64, stddev float32) Tensor {
 	noise := s.One("StatelessTruncatedNormal", Attrs{"dtype": Float32}, Vector(s, shape...), Vector(s, s.seed[:]...))

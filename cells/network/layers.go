@@ -79,15 +79,20 @@ func (b *builder) inputs(l model.Layer) []tfgraph.Tensor {
 // decay is noted.
 func (b *builder) variable(s *tfgraph.Scope, l model.Layer, i int) *tfgraph.Variable {
 	spec := l.Variables[i]
-	shape := make([]int64, len(spec.Shape))
-	for j, d := range spec.Shape {
-		shape[j] = int64(d)
-	}
-	v := b.st.Get(s, spec.Name, shape, spec.Trainable, initializer(spec.Init))
+	v := Variable(s, b.st, spec)
 	if spec.L2 && b.o.Training {
 		b.res.Decayed = append(b.res.Decayed, v)
 	}
 	return v
+}
+
+// Variable makes (or finds) a planned variable.
+func Variable(s *tfgraph.Scope, st *tfgraph.Store, spec model.Variable) *tfgraph.Variable {
+	shape := make([]int64, len(spec.Shape))
+	for i, d := range spec.Shape {
+		shape[i] = int64(d)
+	}
+	return st.Get(s, spec.Name, shape, spec.Trainable, initializer(spec.Init))
 }
 
 func initializer(i model.Init) tfgraph.Initializer {
@@ -96,6 +101,10 @@ func initializer(i model.Init) tfgraph.Initializer {
 		return tfgraph.ZerosInit
 	case model.Ones:
 		return tfgraph.OnesInit
+	case model.SmallNormal:
+		return tfgraph.TruncatedNormalInit(0.01)
+	case model.Glorot:
+		return tfgraph.GlorotUniformInit
 	}
 	return tfgraph.FanOutInit
 }
