@@ -1,5 +1,7 @@
 package configs
 
+import "github.com/nasnet-go/nasnet/cells/detector"
+
 // Config is everything a run is made of. Its YAML form is the configuration
 // file; presets/defaults.yaml states every default.
 type Config struct {
@@ -16,13 +18,15 @@ type Config struct {
 	Eval   Eval   `yaml:"eval"`
 	Export Export `yaml:"export"`
 	Serve  Serve  `yaml:"serve"`
-	Engine Engine `yaml:"engine"`
+	// Detect makes a detector of the model, for the commands under detect.
+	Detect detector.Options `yaml:"detect"`
+	Engine Engine           `yaml:"engine"`
 }
 
 // Data says which images a run learns from.
 type Data struct {
-	Set     string `yaml:"set"`                   // cifar10 | imagenet
-	Dir     string `yaml:"dir" change:"free"`     // record files of ImageNet; empty: the user's cache
+	Set     string `yaml:"set"`                   // cifar10 | imagenet | detection
+	Dir     string `yaml:"dir" change:"free"`     // record files of ImageNet (empty: the user's cache), or of a detection set
 	Source  string `yaml:"source" change:"free"`  // archive or directory to take CIFAR-10 from; empty: download
 	Offline bool   `yaml:"offline" change:"free"` // never ask the network
 	// Validation is the number of training images held out of training; what
@@ -104,12 +108,13 @@ type Optimizer struct {
 
 // Schedule is how the learning rate moves.
 type Schedule struct {
-	Name        string    `yaml:"name"`            // cosine | exponential | steps | constant
-	WarmupSteps int64     `yaml:"warmup_steps"`    // of linear rise from 0
-	DecayEpochs float64   `yaml:"decay_epochs"`    // exponential: epochs between two decays
-	DecayRate   float64   `yaml:"decay_rate"`      // exponential: factor of one decay
-	Boundaries  []float64 `yaml:"boundaries,flow"` // steps: epochs at which the rate is multiplied by the factor
-	Factor      float64   `yaml:"factor"`          // steps
+	Name        string    `yaml:"name"`                    // cosine | exponential | steps | constant
+	WarmupSteps int64     `yaml:"warmup_steps"`            // of linear rise from 0
+	DecayEpochs float64   `yaml:"decay_epochs"`            // exponential: epochs between two decays
+	DecayRate   float64   `yaml:"decay_rate"`              // exponential: factor of one decay
+	Boundaries  []float64 `yaml:"boundaries,flow"`         // steps: epochs at which the rate is multiplied by the factor
+	AtSteps     []int     `yaml:"at_steps,omitempty,flow"` // the same in steps, instead of epochs
+	Factor      float64   `yaml:"factor"`                  // steps
 }
 
 // DropPath is how ScheduledDropPath grows; its last value is the model's

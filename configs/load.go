@@ -22,7 +22,10 @@ const defaults = "defaults"
 
 // Presets lists the names of the built-in configurations.
 func Presets() []string {
-	return []string{"quickstart", "cifar10-search", "cifar10-table", "cifar10-small", "cifar10-train", "imagenet-mobile", "imagenet-large"}
+	return []string{
+		"quickstart", "cifar10-search", "cifar10-table", "cifar10-small", "cifar10-train", "imagenet-mobile", "imagenet-large",
+		"coco-faster-rcnn-large", "coco-faster-rcnn-mobile", "detect-small",
+	}
 }
 
 // Source says where a configuration comes from.

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/nasnet-go/nasnet/cells"
+	"github.com/nasnet-go/nasnet/cells/detector"
 	"github.com/nasnet-go/nasnet/cells/model"
 )
 
@@ -28,6 +29,12 @@ func (m Model) Network() (model.Model, error) {
 	}
 	m.override(&net)
 	return net, nil
+}
+
+// Detector is what the section detect makes of the model.
+func (c Config) Detector() (detector.Detector, error) {
+	net, err := c.Model.Network()
+	return detector.Detector{Model: net, Options: c.Detect}, err
 }
 
 func loadModel(name string) (model.Model, error) {

@@ -21,6 +21,9 @@ func (c Config) faults() faults {
 	v.data(c.Data)
 	v.model(c.Model)
 	v.train(c.Train)
+	if c.Data.Set == "detection" {
+		v.each("detect", c.Detect.Validate())
+	}
 	v.cluster(c.Engine, c.Train)
 	v.search(c.Search)
 	v.children(c)
@@ -61,7 +64,7 @@ func (v validator) share(key string, x float64) {
 }
 
 func (v validator) data(d Data) {
-	v.oneOf("data.set", d.Set, "cifar10", "imagenet")
+	v.oneOf("data.set", d.Set, "cifar10", "imagenet", "detection")
 	v.oneOf("data.augment.standardize", d.Augment.Standardize, "image", "channel", "inception", "none")
 	v.atLeast("data.validation", float64(d.Validation), 0)
 	v.want(d.Set != "cifar10" || d.Validation < cifarImages, "data.validation", "%d images held out of the %d of CIFAR-10 leave none to train on", d.Validation, cifarImages)
@@ -119,8 +122,8 @@ func (v validator) trainExtras(t Train) {
 	v.share("train.optimizer.beta1", t.Optimizer.Beta1)
 	v.share("train.optimizer.beta2", t.Optimizer.Beta2)
 	v.want(t.Optimizer.AdamEpsilon > 0, "train.optimizer.adam_epsilon", "%g; want more than 0", t.Optimizer.AdamEpsilon)
-	v.want(t.Schedule.Name != "steps" || len(t.Schedule.Boundaries) > 0, "train.schedule.boundaries", "none given; want the epochs at which the rate steps down")
-	v.want(slices.IsSorted(t.Schedule.Boundaries), "train.schedule.boundaries", "%v; want them in order", t.Schedule.Boundaries)
+	v.want(t.Schedule.Name != "steps" || (len(t.Schedule.Boundaries) > 0) != (len(t.Schedule.AtSteps) > 0), "train.schedule.boundaries", "%v, and at_steps %v; want one of both: where the rate steps down", t.Schedule.Boundaries, t.Schedule.AtSteps)
+	v.want(slices.IsSorted(t.Schedule.Boundaries) && slices.IsSorted(t.Schedule.AtSteps), "train.schedule.boundaries", "%v, and at_steps %v; want them in order", t.Schedule.Boundaries, t.Schedule.AtSteps)
 	v.want(t.Schedule.Factor > 0 && t.Schedule.Factor <= 1, "train.schedule.factor", "%g is out of range; want above 0 to 1", t.Schedule.Factor)
 	v.atLeast("train.rate_batch", float64(t.RateBatch), 0)
 	v.atLeast("train.mixup", t.Mixup, 0)

@@ -164,7 +164,7 @@ func TestFaultsAreAllListed(t *testing.T) {
 	o := detector.Release()
 	o.Classes, o.RPN.Unmatched, o.Second.Batch, o.ClipOrder = 0, 0.8, 501, "never"
 	_, err = detector.Build(detector.Detector{Model: m, Options: o})
-	for _, key := range []string{"detect.classes", "detect.rpn.unmatched", "detect.second.batch", "detect.clip_order"} {
+	for _, key := range []string{"classes", "rpn.unmatched", "second.batch", "clip_order"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s is not in: %v", key, err)
 		}

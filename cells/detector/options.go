@@ -84,7 +84,7 @@ func (o Options) Validate() error {
 	var faults []error
 	want := func(ok bool, key, format string, args ...any) {
 		if !ok {
-			faults = append(faults, fmt.Errorf("detect.%s: %s", key, fmt.Sprintf(format, args...)))
+			faults = append(faults, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 		}
 	}
 	count := func(key string, n, most int) { want(n >= 1 && n <= most, key, "%d: want 1 to %d", n, most) }

@@ -99,6 +99,9 @@ func schedule(c api.Schedule, steps int64, stepsAnEpoch float64) (optim.Schedule
 		for i, epochs := range c.Boundaries {
 			at[i] = int64(epochs * stepsAnEpoch)
 		}
+		for _, step := range c.AtSteps {
+			at = append(at, int64(step))
+		}
 		s = optim.Steps(c.Rate, at, c.Factor)
 	default:
 		return nil, fmt.Errorf("unknown learning rate schedule %q; want cosine, exponential, steps or constant", c.Name)

@@ -84,7 +84,7 @@ func recipe(t configs.Train) api.Training {
 		Batch: int64(t.Batch), Epochs: t.Epochs, Steps: t.Steps, Optimizer: o,
 		Schedule: api.Schedule{
 			Name: t.Schedule.Name, Rate: rate, WarmupSteps: t.Schedule.WarmupSteps, DecayEpochs: t.Schedule.DecayEpochs, DecayRate: t.Schedule.DecayRate,
-			Boundaries: t.Schedule.Boundaries, Factor: t.Schedule.Factor,
+			Boundaries: t.Schedule.Boundaries, AtSteps: t.Schedule.AtSteps, Factor: t.Schedule.Factor,
 		},
 		WeightDecay: t.WeightDecay, ClipNorm: t.ClipNorm, LabelSmoothing: t.LabelSmoothing, Mixup: t.Mixup, AuxWeight: t.AuxWeight,
 		DropPathVersion: t.DropPath.Version, EMA: t.EMA.Decay, CheckpointSteps: t.Checkpoint.Steps, KeepCheckpoints: t.Checkpoint.Keep, ReportSteps: t.ReportSteps,

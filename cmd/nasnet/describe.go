@@ -16,9 +16,9 @@ func (a *app) describeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "describe [MODEL]", Short: "Parameters, multiply-adds, memory and layers of a model, without TensorFlow",
 		Long: "Parameters, multiply-adds, memory and layers of a built-in model or a model file, by\n" +
-			"arithmetic alone. --compare sets the models of the paper's tables beside what the\n" +
+			"arithmetic alone; of a detector's preset its parts. --compare sets the models of the paper's tables beside what the\n" +
 			"released structure makes of them.",
-		Example: "  nasnet describe nasnet-a-mobile --json\n  nasnet describe my-model.yaml --batch 32 --layers\n  nasnet describe --compare",
+		Example: "  nasnet describe nasnet-a-mobile --json\n  nasnet describe my-model.yaml --batch 32 --layers\n  nasnet describe coco-faster-rcnn-large\n  nasnet describe --compare",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	c.Flags().Int64Var(&batch, "batch", 1, "images that memory is told for")
@@ -32,6 +32,9 @@ func (a *app) describeCommand() *cobra.Command {
 			return usagef("describe: which model? Built in are %v; a model file will do", model.Presets())
 		case batch < 1 || batch > 1<<20:
 			return usagef("describe: --batch is %d; want 1 to %d", batch, 1<<20)
+		}
+		if p, ok, err := detectorPlan(args[0]); ok || err != nil {
+			return a.describeDetector(args[0], p, err)
 		}
 		d, err := describe(args[0], batch)
 		if err != nil {
@@ -86,9 +89,7 @@ func describe(name string, batch int64) (description, error) {
 		Costs: p.Costs(), Input: m.Input, Classes: m.Classes, Penultimate: p.Layers[p.Pooled].Shape[2],
 		Memory: p.Memory(batch), Stages: p.Stages(),
 	}
-	for _, e := range p.EndPoints {
-		d.EndPoints = append(d.EndPoints, endPoint{e.Name, p.Layers[e.Layer].Shape})
-	}
+	d.EndPoints = endPoints(p)
 	for _, l := range p.Layers {
 		if len(l.Variables) > 0 {
 			line := layerLine{Name: l.Name, Kind: l.Kind, Stage: l.Stage, Shape: l.Shape, MACs: l.MACs(), Auxiliary: l.Aux}

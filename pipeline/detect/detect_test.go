@@ -75,8 +75,11 @@ func TestMinibatchesHoldWhatTheReferenceDraws(t *testing.T) {
 		objects, others                    int
 		wantObjects, wantOthers, ignoredOf int
 	}{
-		{o.RPN, 300, 4800, 128, 128, 7}, {o.RPN, 10, 4800, 10, 246, 7}, {o.RPN, 300, 20, 128, 20, 7},
-		{o.Second, 40, 100, 16, 48, 0}, {o.Second, 3, 5, 3, 5, 3},
+		{o.RPN, 300, 4800, 128, 128, 7},
+		{o.RPN, 10, 4800, 10, 246, 7},
+		{o.RPN, 300, 20, 128, 20, 7},
+		{o.Second, 40, 100, 16, 48, 0},
+		{o.Second, 3, 5, 3, 5, 3},
 	} {
 		n := int64(c.objects + c.others + c.ignoredOf)
 		matched, weights := make([]float32, 2*n), make([]float32, 2*n)

@@ -72,6 +72,7 @@ type Schedule struct {
 	DecayEpochs float64   `json:"decay_epochs"`         // exponential: epochs an interval
 	DecayRate   float64   `json:"decay_rate"`           // exponential: factor an interval
 	Boundaries  []float64 `json:"boundaries,omitempty"` // steps: epochs
+	AtSteps     []int     `json:"at_steps,omitempty"`   // steps: the same by number
 	Factor      float64   `json:"factor,omitempty"`     // steps: factor at each
 }
 
