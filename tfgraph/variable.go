@@ -50,7 +50,7 @@ func NewConstants(values map[string]*Value) *Store {
 // that is there already: for an evaluation tower beside the training one.
 // Without it a name asked for twice is an error, so nothing is shared by accident.
 func (st *Store) Shared() *Store {
-	return &Store{seed: st.seed, byName: st.byName, shared: true}
+	return &Store{seed: st.seed, byName: st.byName, shared: true, suffix: st.suffix}
 }
 
 // SharedAs is Shared with NAME+suffix in place of NAME where there is one: for

@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -17,6 +18,8 @@ type Initial struct {
 	Prefix   string   // of the checkpoint, PREFIX.index; "": none, all weights are drawn anew
 	Averages bool     // take the moving averages that it holds instead of the weights
 	Anew     []string // beginnings of names that are drawn anew, such as a head's with other classes
+	// Key is the checkpoint's name of a variable; nil: its own name.
+	Key func(name string) string
 }
 
 // RateScale multiplies the learning rate of some variables.
@@ -60,6 +63,27 @@ func (x *step) applyRule(us *tfgraph.Scope, st *tfgraph.Store, u optim.Update, o
 	return ops
 }
 
+// unused tells what a checkpoint holds besides keys and their slots and averages:
+// "" if nothing.
+func unused(b *bundle.Bundle, keys []string) string {
+	var names []string
+	for _, e := range b.Entries() {
+		if !slices.Contains(keys, e.Name) && !slices.Contains(keys, path.Dir(e.Name)) {
+			names = append(names, e.Name)
+		}
+	}
+	const shown = 5
+	switch n := len(names); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return "; 1 other there is not used: " + names[0]
+	case n > shown:
+		return fmt.Sprintf("; %d others there are not used: %s, …", n, strings.Join(names[:shown], ", "))
+	}
+	return fmt.Sprintf("; %d others there are not used: %s", len(names), strings.Join(names, ", "))
+}
+
 // takeInitial overwrites the first values by those of another checkpoint. All
 // variables that it lacks or holds in another shape are in the error.
 func (t *Trainer) takeInitial() error {
@@ -82,6 +106,9 @@ func (t *Trainer) takeInitial() error {
 			continue
 		}
 		key := v.Name
+		if in.Key != nil {
+			key = in.Key(v.Name)
+		}
 		if _, ok := b.Lookup(key + optim.AverageSuffix); ok && in.Averages {
 			key += optim.AverageSuffix
 		}
@@ -98,6 +125,6 @@ func (t *Trainer) takeInitial() error {
 	if len(faults) > 0 || len(keys) == 0 {
 		return errors.Join(faults...)
 	}
-	t.note(fmt.Sprintf("%d variables begin with the weights of %s", len(keys), in.Prefix))
+	t.note(fmt.Sprintf("%d variables begin with the weights of %s%s", len(keys), in.Prefix, unused(b, keys)))
 	return tfgraph.NewSaver(t.Graph.Root().Sub("initial"), keys, vars).RestoreFrom(t.Session, in.Prefix)
 }

@@ -104,3 +104,28 @@ func TestInitialWeightsThatDoNotFitAreAllNamed(t *testing.T) {
 		}
 	}
 }
+
+// Weights may stand under other names. What is left over is named, but for slots
+// and averages of what was used.
+func TestInitialWeightsUnderOtherNames(t *testing.T) {
+	prefix, want := trained(t)
+	o := frozen(prefix)
+	o.Rate = optim.Constant(0)
+	var asked []string
+	o.Initial.Key = func(name string) string {
+		asked = append(asked, name)
+		if name == "bn/gamma" {
+			return "bn/beta"
+		}
+		return name
+	}
+	var notes []string
+	o.OnNote = func(text string) { notes = append(notes, text) }
+	got := weights(t, o, source, tower)
+	if !slices.Equal(got["bn/gamma"], want["bn/beta"]) || !slices.Equal(got["bn/beta"], want["bn/beta"]) || len(asked) == 0 {
+		t.Errorf("gamma is %v, want %v", got["bn/gamma"], want["bn/beta"])
+	}
+	if !slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "; 1 other there is not used: bn/gamma") }) {
+		t.Errorf("nothing is said of what was not used: %q", notes)
+	}
+}

@@ -22,6 +22,7 @@ type Options struct {
 	Rate        optim.Schedule // learning rate by step
 	WeightDecay float32        // of the tower's decayed weights; added to gradients as L2, decoupled for AdamW and LAMB
 	ClipNorm    float32        // of the global gradient norm, after decay was added; 0: none
+	ClipEach    bool           // ClipNorm bounds each variable's gradient by itself
 	EMA         float32        // decay of the moving averages of weights and statistics; 0: none
 	DropPath    DropPath       // keep probabilities fed each step
 	Seed        int64          // of first weights and masks

@@ -133,7 +133,10 @@ func (x *step) update(us *tfgraph.Scope, st *tfgraph.Store, tower Tower, grads [
 		grads = optim.Decay(us, x.vars, grads, tower.Decayed, o.WeightDecay)
 	}
 	x.norms = optim.Norms(us, grads)
-	if o.ClipNorm > 0 {
+	switch {
+	case o.ClipNorm > 0 && o.ClipEach:
+		grads = optim.ClipEach(us, grads, x.norms, o.ClipNorm)
+	case o.ClipNorm > 0:
 		grads = optim.Clip(us, grads, optim.GlobalNorm(us, x.norms), o.ClipNorm)
 	}
 	updates := x.applyRule(us, st, optim.Update{

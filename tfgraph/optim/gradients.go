@@ -52,3 +52,14 @@ func Clip(s *tfgraph.Scope, grads []tfgraph.Tensor, norm tfgraph.Tensor, limit f
 	}
 	return clipped
 }
+
+// ClipEach is Clip for each gradient by its own norm, from what [Norms] returns:
+// TF1's clip_by_norm.
+func ClipEach(s *tfgraph.Scope, grads []tfgraph.Tensor, norms tfgraph.Tensor, limit float32) []tfgraph.Tensor {
+	clipped := make([]tfgraph.Tensor, len(grads))
+	for i, g := range grads {
+		own := tfgraph.Slice(s, norms, []int32{int32(i)}, []int32{1})
+		clipped[i] = Clip(s, []tfgraph.Tensor{g}, tfgraph.Reshape(s, GlobalNorm(s, own)), limit)[0]
+	}
+	return clipped
+}

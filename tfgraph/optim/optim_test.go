@@ -190,3 +190,13 @@ func TestDecayTouchesOnlyWhatItShould(t *testing.T) {
 	tftest.Near(t, "decayed", got[0], []float32{2.5}, 1e-6)
 	tftest.Near(t, "not decayed", got[1], []float32{1}, 0)
 }
+
+// Each gradient by its own norm: the long one is cut, the short one stays.
+func TestClipEach(t *testing.T) {
+	got := tftest.Run(t, func(s *tfgraph.Scope) ([]tfgraph.Tensor, tfgraph.Feeds, tfgraph.Operation) {
+		grads := []tfgraph.Tensor{tfgraph.Vector(s, float32(6), 8), tfgraph.Vector(s, float32(3), -4)}
+		return optim.ClipEach(s, grads, optim.Norms(s, grads), 5), nil, tfgraph.Operation{}
+	})
+	tftest.Near(t, "norm 10", got[0], []float32{3, 4}, 1e-6)
+	tftest.Near(t, "norm 5", got[1], []float32{3, -4}, 1e-6)
+}
