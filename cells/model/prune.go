@@ -3,9 +3,12 @@ package model
 // prune drops layers that neither the logits nor the auxiliary logits depend
 // on: blocks that a genotype leaves unread, and states that the last cells would
 // hand to cells that are not there. Their weights would get no gradient.
-func (p *Plan) prune() {
+// Layers at roots stay in any case.
+func (p *Plan) prune(roots ...int) {
 	live := make([]bool, len(p.Layers))
-	live[p.Logits] = true
+	for _, i := range append(roots, p.Logits) {
+		live[i] = true
+	}
 	if p.AuxLogits >= 0 {
 		live[p.AuxLogits] = true
 	}

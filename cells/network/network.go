@@ -35,7 +35,12 @@ type Output struct {
 // Build adds the planned network for images [N,H,W,C] to the graph. Faults are
 // the graph's (see tfgraph.Graph.Err).
 func Build(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, images tfgraph.Tensor, o Options) Output {
-	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers)), relus: map[tfgraph.Tensor]tfgraph.Tensor{}}
+	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers)), relus: map[tfgraph.Tensor]tfgraph.Tensor{}, readers: make([]int, len(plan.Layers))}
+	for _, l := range plan.Layers {
+		for _, x := range l.Inputs {
+			b.readers[x]++
+		}
+	}
 	if o.Training {
 		b.dropMasks(s.Sub("drop_path"), images)
 	}
@@ -49,13 +54,14 @@ func Build(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, images tfgraph
 }
 
 type builder struct {
-	st    *tfgraph.Store
-	plan  *model.Plan
-	o     Options
-	out   []tfgraph.Tensor                  // of each layer
-	masks map[int]tfgraph.Tensor            // of drop-path layers
-	relus map[tfgraph.Tensor]tfgraph.Tensor // by input
-	res   Output
+	st      *tfgraph.Store
+	plan    *model.Plan
+	o       Options
+	out     []tfgraph.Tensor                  // of each layer
+	masks   map[int]tfgraph.Tensor            // of drop-path layers
+	relus   map[tfgraph.Tensor]tfgraph.Tensor // by input
+	readers []int                             // of each layer
+	res     Output
 }
 
 func (b *builder) output() Output {
