@@ -1,6 +1,7 @@
 package savedmodel
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -42,7 +43,7 @@ type Content struct {
 	Session   *tfgraph.Session
 	Assets    map[string][]byte // files of assets/, for people and programs
 	Extra     map[string][]byte // files of assets.extra/
-	Manifest  []byte            // manifest.json
+	Manifest  *Manifest         // manifest.json, if given; its digest of the graph is filled in
 }
 
 // Write publishes the model as base/version and returns that directory.
@@ -85,7 +86,11 @@ func (c Content) write(dir string) error {
 	}
 	files := map[string][]byte{"saved_model.pb": raw}
 	if c.Manifest != nil {
-		files["manifest.json"] = c.Manifest
+		m := *c.Manifest
+		m.Format, m.GraphDigest = 1, digest(raw)
+		if files[ManifestFile], err = json.MarshalIndent(m, "", "  "); err != nil {
+			return err
+		}
 	}
 	for name, data := range c.Assets {
 		files[filepath.Join("assets", name)] = data

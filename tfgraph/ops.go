@@ -12,6 +12,11 @@ func Placeholder(s *Scope, name string, dtype DataType, shape Shape) Tensor {
 	return s.AddNamed(name, "Placeholder", Attrs{"dtype": dtype, "shape": shape}).Output(0)
 }
 
+// PlaceholderWithDefault is a value that a run may feed, and is x otherwise.
+func PlaceholderWithDefault(s *Scope, name string, x Tensor) Tensor {
+	return s.AddNamed(name, "PlaceholderWithDefault", Attrs{"shape": Shape(x.Shape())}, x).Output(0)
+}
+
 // ConstValue is a constant with the given content.
 func ConstValue(s *Scope, v *Value) Tensor {
 	if v == nil {
@@ -203,6 +208,13 @@ func OneHot(s *Scope, classes Tensor, depth int32) Tensor {
 // ArgMax is the index of the largest element along the last axis, int64.
 func ArgMax(s *Scope, x Tensor) Tensor {
 	return s.One("ArgMax", nil, x, Scalarc(s, int32(-1)))
+}
+
+// TopK are the k largest elements along the last axis, largest first, and their
+// indices, int32.
+func TopK(s *Scope, x Tensor, k int32) (values, indices Tensor) {
+	op := s.Add("TopKV2", nil, x, Scalarc(s, k))
+	return op.Output(0), op.Output(1)
 }
 
 // StatelessUniform is uniform [0,1) float32 noise of a run-time shape, a pure

@@ -12,28 +12,6 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph/tftest"
 )
 
-// drawn are random weights under which every layer's output is of the size 1:
-// norms have statistics of their own.
-func drawn(p *model.Plan, seed uint64) model.Values {
-	r := rand.New(rand.NewPCG(seed, 0))
-	values := model.Values{}
-	for _, v := range p.Variables() {
-		fanIn := 1.0
-		for _, d := range v.Shape[:len(v.Shape)-1] {
-			fanIn *= float64(d)
-		}
-		data := make([]float32, v.Size())
-		for i := range data {
-			data[i] = float32(r.NormFloat64() / math.Sqrt(fanIn))
-			if v.Init == model.Ones {
-				data[i] = 0.5 + r.Float32()
-			}
-		}
-		values[v.Name] = data
-	}
-	return values
-}
-
 func constantsOf(t *testing.T, p *model.Plan, values model.Values) *tfgraph.Store {
 	t.Helper()
 	st, err := network.Constants(p, values)
@@ -92,7 +70,7 @@ func sameOutputs(t *testing.T, m model.Model, batch int64) {
 		t.Fatal(err)
 	}
 	last := p.LastMap()
-	values := drawn(p, 7)
+	values := p.RandomValues(7)
 	q, folded, err := p.Inference(values, last)
 	if err != nil {
 		t.Fatal(err)
