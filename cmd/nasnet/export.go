@@ -90,11 +90,8 @@ func (c *chain) export(ctx context.Context, checkpoint string, accuracy api.Eval
 		out.Dir = final
 		return out, c.checkExport(ctx, checkpoint, &out)
 	}
-	if err := os.MkdirAll(base, 0o755); err != nil {
-		return out, fmt.Errorf("export: %w", err)
-	}
-	staging, err := os.MkdirTemp(base, ".unchecked-")
-	if err != nil {
+	staging := filepath.Join(base, ".unchecked") // the run is locked: nobody else's
+	if err := os.RemoveAll(staging); err != nil {
 		return out, fmt.Errorf("export: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(staging)) }()
