@@ -306,7 +306,7 @@ print(f["pooled"].shape, f["last_map"].shape)
 try:
     r = tf.train.load_checkpoint(dir + "/variables/variables")
     names = sorted(n for n, _ in r.get_variable_to_shape_map().items() if not n.startswith("_"))
-    print(len(names), "%.9g" % sum(float(np.abs(r.get_tensor(n).astype("float64")).sum()) for n in names))
+    print(len(names), len(m.variables), sum(v.trainable for v in m.variables), "%.9g" % sum(float(np.abs(r.get_tensor(n).astype("float64")).sum()) for n in names))
 except (tf.errors.NotFoundError, tf.errors.OpError, ValueError):
     print("no variables")
 `
@@ -420,19 +420,23 @@ func variablesAgree(t *testing.T, line string, values model.Values, optimized bo
 		}
 		return
 	}
-	count, sum := 0, 0.0
+	count, moving, sum := 0, 0, 0.0
 	for name, v := range values {
 		if strings.HasPrefix(name, "aux_") {
 			continue
 		}
 		count++
+		if strings.Contains(name, "/moving_") {
+			moving++
+		}
 		for _, x := range v {
 			sum += math.Abs(float64(x))
 		}
 	}
-	var gotCount int
+	var read, listed, trainable int
 	var gotSum float64
-	if _, err := fmt.Sscan(line, &gotCount, &gotSum); err != nil || gotCount != count || math.Abs(gotSum-sum) > 1e-6*sum {
-		t.Errorf("Python reads %q of the variables; want %d with a sum of %g", line, count, sum)
+	_, err := fmt.Sscan(line, &read, &listed, &trainable, &gotSum)
+	if err != nil || read != count || listed != count || trainable != count-moving || math.Abs(gotSum-sum) > 1e-6*sum {
+		t.Errorf("Python reads %q of the variables; want %d, %d trainable, with a sum of %g", line, count, count-moving, sum)
 	}
 }
