@@ -143,20 +143,20 @@ func (r *rewriter) relu(x int) int {
 	return r.emit(l)
 }
 
-// foldable lists the convolutions that end in layer x and that nothing else
-// reads: x itself, or the halves it concatenates. nil: a norm of x stays.
+// foldable lists the convolutions that layer x consists of, if nothing else reads
+// them: x itself, or the halves it concatenates. nil: a norm of x stays.
 func (r *rewriter) foldable(x int) []int {
 	convs := []int{x}
 	if r.from.Layers[x].Kind == ConcatChannels {
 		convs = r.from.Layers[x].Inputs
 	}
-	for _, c := range append(slices.Clone(convs), x) {
-		if r.users[c] != 1 || r.from.Layers[c].Kind != Conv && c != x {
+	if r.users[x] != 1 {
+		return nil
+	}
+	for _, c := range convs {
+		if r.users[c] != 1 || r.from.Layers[c].Kind != Conv {
 			return nil
 		}
-	}
-	if r.from.Layers[convs[0]].Kind != Conv {
-		return nil
 	}
 	return convs
 }

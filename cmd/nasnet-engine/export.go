@@ -35,10 +35,10 @@ func export(_ context.Context, r api.ExportRequest, _ emitter) (api.ExportResult
 		return api.ExportResult{}, err
 	}
 	c, done, err := exportContent(plan, values, r)
+	defer done()
 	if err != nil {
 		return api.ExportResult{}, err
 	}
-	defer done()
 	c.Manifest = manifest(plan, values, c, r)
 	dir, err := savedmodel.Write(r.Dir, r.Version, c)
 	if err != nil {

@@ -48,7 +48,7 @@ type inferRow struct {
 	Rates  []float64 `json:"images_per_second_all"`
 	Ratio  float64   `json:"nasnet_ratio"`                      // rate of our optimised form, of the same precision, over this one's
 	Memory int64     `json:"peak_memory_bytes"`                 // of its process; our forms share one
-	Diff   float64   `json:"max_abs_diff,omitempty"`            // of the logits from the plain form's
+	Diff   float64   `json:"logit_difference,omitempty"`        // from the plain form's, as a share of the largest logit
 	First  float64   `json:"seconds_to_first_answer,omitempty"` // of the first run, which optimises the graph
 
 	Kinds []api.KindTime `json:"kinds,omitempty"`
@@ -140,7 +140,7 @@ func (a *app) inferNet(ctx context.Context, l *engine.Launcher, b inferBench, n 
 		}
 		for i, f := range out.Forms {
 			rows[i].Rates = append(rows[i].Rates, f.ImagesPerSecond...)
-			rows[i].Memory, rows[i].Diff, rows[i].First, rows[i].Kinds = out.PeakMemoryBytes, f.MaxAbsDiff, f.FirstSeconds, f.Kinds
+			rows[i].Memory, rows[i].Diff, rows[i].First, rows[i].Kinds = out.PeakMemoryBytes, f.MaxAbsDiff/f.LargestLogit, f.FirstSeconds, f.Kinds
 		}
 		return fmt.Sprintf("nasnet %.0f images/s", rows[2].Rates[len(rows[2].Rates)-1]), nil
 	}}
