@@ -263,12 +263,25 @@ type Eval struct {
 // Export is how a SavedModel is written.
 type Export struct {
 	Name     string `yaml:"name"`     // the model's name for its clients
-	Optimize bool   `yaml:"optimize"` // weights as constants: faster, no further training
+	Optimize bool   `yaml:"optimize"` // weights as constants, norms folded: faster, no further training
+	Weights  string `yaml:"weights"`  // float32 | float16 | bfloat16: how an optimised model stores them
+	Features bool   `yaml:"features"` // a signature for pooled features and the last map too
 	// CheckImages of the test images are classified by the SavedModel in a new
 	// process; it counts only if their logits agree with the trainer's.
 	CheckImages int `yaml:"check_images"`
-	// Tolerance is the largest difference of two logits that counts as agreement.
+	// Tolerance is the largest difference of two logits that counts as agreement,
+	// with float32 weights.
 	Tolerance float64 `yaml:"tolerance"`
+}
+
+// Allowed is the largest difference from the trainer's logits, the largest of
+// which is given, that counts as agreement: the tolerance, and for weights that are
+// stored in half the bits a share of that logit besides. Rounding a weight changes
+// it by at most 2^-11 (float16) or 2^-8 (bfloat16) of its size; through a network's
+// dozens of layers logits move by some times as much (docs/export.md).
+func (e Export) Allowed(largest float64) float64 {
+	share := map[string]float64{"float16": 1.0 / 128, "bfloat16": 1.0 / 16}
+	return e.Tolerance + share[e.Weights]*largest
 }
 
 // Serve is the local server's.

@@ -29,13 +29,23 @@ func (c Config) faults() faults {
 	v.children(c)
 	v.want(c.Train.Evaluation.EveryEpochs == 0 || c.Data.Validation > 0, "train.evaluation.every_epochs", "%g, but no images are held out; set data.validation", c.Train.Evaluation.EveryEpochs)
 	v.want(c.Eval.Batch >= 1, "eval.batch", "%d images; want 1 or more", c.Eval.Batch)
-	v.want(c.Export.Name != "" && !strings.ContainsAny(c.Export.Name, "/:\\ "), "export.name", "%q cannot name a model; want a word without / : and spaces", c.Export.Name)
-	v.want(c.Export.CheckImages >= 1, "export.check_images", "%d; want 1 or more: an export that nobody checked does not count", c.Export.CheckImages)
-	v.want(c.Export.Tolerance > 0, "export.tolerance", "%g; want more than 0", c.Export.Tolerance)
+	v.export(c.Export)
 	v.between("serve.rest_port", c.Serve.RESTPort, 0, 65535)
 	v.between("serve.grpc_port", c.Serve.GRPCPort, 0, 65535)
 	v.engine(c.Engine)
 	return f
+}
+
+func (v validator) export(e Export) {
+	v.want(e.Name != "" && !strings.ContainsAny(e.Name, "/:\\ "), "export.name", "%q cannot name a model; want a word without / : and spaces", e.Name)
+	v.want(e.CheckImages >= 1, "export.check_images", "%d; want 1 or more: an export that nobody checked does not count", e.CheckImages)
+	v.want(e.Tolerance > 0, "export.tolerance", "%g; want more than 0", e.Tolerance)
+	if e.Weights == "int8" {
+		v.want(false, "export.weights", "int8 cannot be had: TensorFlow's C API has no quantisation of graphs (its converters are TensorFlow Lite's, in Python); want float32, float16, bfloat16")
+		return
+	}
+	v.oneOf("export.weights", e.Weights, "float32", "float16", "bfloat16")
+	v.want(e.Optimize || e.Weights == "float32", "export.optimize", "false, but export.weights is %s; variables are float32, only an optimised export stores weights otherwise", e.Weights)
 }
 
 type validator struct{ faults *faults }

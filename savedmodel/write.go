@@ -1,6 +1,7 @@
 package savedmodel
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	graphpb "github.com/wamuir/graft/tensorflow/core/framework/graph_go_proto"
 	shapepb "github.com/wamuir/graft/tensorflow/core/framework/tensor_shape_go_proto"
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
+	variablepb "github.com/wamuir/graft/tensorflow/core/framework/variable_go_proto"
 	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
 	"google.golang.org/protobuf/proto"
 
@@ -42,7 +44,7 @@ type Content struct {
 	Session   *tfgraph.Session
 	Assets    map[string][]byte // files of assets/, for people and programs
 	Extra     map[string][]byte // files of assets.extra/
-	Manifest  []byte            // manifest.json
+	Manifest  *Manifest         // manifest.json, if given; its digest of the graph is filled in
 }
 
 // Write publishes the model as base/version and returns that directory.
@@ -85,7 +87,11 @@ func (c Content) write(dir string) error {
 	}
 	files := map[string][]byte{"saved_model.pb": raw}
 	if c.Manifest != nil {
-		files["manifest.json"] = c.Manifest
+		m := *c.Manifest
+		m.Format, m.GraphDigest = 1, digest(raw)
+		if files[ManifestFile], err = json.MarshalIndent(m, "", "  "); err != nil {
+			return err
+		}
 	}
 	for name, data := range c.Assets {
 		files[filepath.Join("assets", name)] = data
@@ -145,8 +151,33 @@ func (c Content) proto() (*corepb.SavedModel, error) {
 			RestoreOpName:      c.Variables.Restore.Name(),
 			Version:            corepb.SaverDef_V2,
 		}
+		if meta.CollectionDef, err = collections(c.Variables.Vars); err != nil {
+			return nil, err
+		}
 	}
 	return &corepb.SavedModel{SavedModelSchemaVersion: 1, MetaGraphs: []*corepb.MetaGraphDef{meta}}, nil
+}
+
+// collections list the variables as TensorFlow's Python looks for them: all, and
+// those that an optimizer changes.
+func collections(vars []*tfgraph.Variable) (map[string]*corepb.CollectionDef, error) {
+	var all, trainable [][]byte
+	for _, v := range vars {
+		raw, err := proto.Marshal(&variablepb.VariableDef{
+			VariableName: v.Handle.Name(), InitializerName: v.Init.Name(), SnapshotName: v.Read.Name(), IsResource: true, Trainable: v.Trainable,
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, raw)
+		if v.Trainable {
+			trainable = append(trainable, raw)
+		}
+	}
+	list := func(raw [][]byte) *corepb.CollectionDef {
+		return &corepb.CollectionDef{Kind: &corepb.CollectionDef_BytesList_{BytesList: &corepb.CollectionDef_BytesList{Value: raw}}}
+	}
+	return map[string]*corepb.CollectionDef{"variables": list(all), "trainable_variables": list(trainable)}, nil
 }
 
 func (s Signature) proto() (*corepb.SignatureDef, error) {

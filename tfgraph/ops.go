@@ -12,6 +12,11 @@ func Placeholder(s *Scope, name string, dtype DataType, shape Shape) Tensor {
 	return s.AddNamed(name, "Placeholder", Attrs{"dtype": dtype, "shape": shape}).Output(0)
 }
 
+// PlaceholderWithDefault is a value that a run may feed, and is x otherwise.
+func PlaceholderWithDefault(s *Scope, name string, x Tensor) Tensor {
+	return s.AddNamed(name, "PlaceholderWithDefault", Attrs{"shape": Shape(x.Shape())}, x).Output(0)
+}
+
 // ConstValue is a constant with the given content.
 func ConstValue(s *Scope, v *Value) Tensor {
 	if v == nil {

@@ -5,6 +5,7 @@ import "fmt"
 // Saver writes variables to, and reads them from, TensorFlow's checkpoint
 // format (SaveV2, RestoreV2).
 type Saver struct {
+	Vars    []*Variable
 	Prefix  Tensor    // string scalar, to be fed: PREFIX of PREFIX.index and PREFIX.data-00000-of-00001
 	Save    Operation // writes all
 	Saved   Tensor    // the prefix, once all is written: what a SaverDef names
@@ -15,7 +16,7 @@ type Saver struct {
 // NewSaver adds the operations that save vars, each under its key, and restore
 // them. keys and vars run in parallel.
 func NewSaver(s *Scope, keys []string, vars []*Variable) *Saver {
-	sv := &Saver{Prefix: Placeholder(s, "prefix", String, Shape{})}
+	sv := &Saver{Vars: vars, Prefix: Placeholder(s, "prefix", String, Shape{})}
 	if len(keys) != len(vars) || len(keys) == 0 {
 		s.Fail("saver: %d keys for %d variables", len(keys), len(vars))
 		return sv

@@ -91,6 +91,8 @@ func Bytes(v *Value) int64 {
 	switch v.DataType() {
 	case Uint8, Bool:
 		size = 1
+	case Half, Bfloat16:
+		size = 2
 	case Float32, Int32:
 		size = 4
 	case String:
@@ -105,4 +107,20 @@ func elements(shape []int64) int64 {
 		n *= d
 	}
 	return n
+}
+
+// Convert casts float32 values to another floating type, as TensorFlow rounds.
+func Convert(values []*Value, to DataType) ([]*Value, error) {
+	g := New()
+	feeds, cast := Feeds{}, make([]Tensor, len(values))
+	for i, v := range values {
+		x := Placeholder(g.Root(), fmt.Sprintf("value_%d", i), Float32, v.Shape())
+		feeds[x], cast[i] = v, Cast(g.Root(), x, to)
+	}
+	sess, err := NewSession(g, SessionOptions{Grappler: GrapplerOff})
+	if err != nil {
+		return nil, err
+	}
+	defer sess.Close()
+	return sess.Run(feeds, cast)
 }

@@ -2,6 +2,8 @@ package detector
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/nasnet-go/nasnet/cells/model"
 )
@@ -84,17 +86,39 @@ func layer(name string, kind model.Kind, init model.Init, size [2]int, in, out i
 	}}
 }
 
-// Variables lists all variables by their names in checkpoints, stage by stage.
-func (p *Plan) Variables() []model.Variable {
-	list := p.First.Variables()
-	for _, l := range []model.Layer{p.RPN.Conv, p.RPN.Boxes, p.RPN.Objectness} {
-		list = append(list, l.Variables...)
+// Whole has the layers of all parts, for what looks at variables alone: the
+// inputs of its layers mean nothing.
+func (p *Plan) Whole() *model.Plan {
+	layers := slices.Concat(p.First.Layers, []model.Layer{p.RPN.Conv, p.RPN.Boxes, p.RPN.Objectness}, p.Second.Layers, []model.Layer{p.Heads.Boxes, p.Heads.Classes})
+	return &model.Plan{Model: p.Model, Layers: layers, AuxLogits: -1, TotalCells: p.First.TotalCells}
+}
+
+// Variables lists all variables by their names in checkpoints.
+func (p *Plan) Variables() []model.Variable { return p.Whole().Variables() }
+
+// Inference rewrites both stages for running forward only, see
+// [model.Plan.Inference], and the weights with them.
+func (p *Plan) Inference(values model.Values) (*Plan, model.Values, error) {
+	first, ours, err := p.First.Inference(values)
+	if err != nil {
+		return nil, nil, err
 	}
-	list = append(list, p.Second.Variables()...)
-	for _, l := range []model.Layer{p.Heads.Boxes, p.Heads.Classes} {
-		list = append(list, l.Variables...)
+	second, theirs, err := p.Second.Inference(values)
+	if err != nil {
+		return nil, nil, err
 	}
-	return list
+	maps.Copy(ours, theirs)
+	q := *p
+	q.First, q.Second = first, second
+	for _, v := range q.Variables() {
+		if ours[v.Name] == nil { // of the heads
+			ours[v.Name] = values[v.Name]
+		}
+		if int64(len(ours[v.Name])) != v.Size() {
+			return nil, nil, fmt.Errorf("detector: %s has %d values, want %d", v.Name, len(ours[v.Name]), v.Size())
+		}
+	}
+	return &q, ours, nil
 }
 
 // Part is a part of a detector with its sums.

@@ -1,5 +1,7 @@
 package model
 
+import "fmt"
+
 // Kind names what a layer does.
 type Kind string
 
@@ -7,7 +9,7 @@ type Kind string
 const (
 	Input          Kind = "input"
 	ReLU           Kind = "relu"
-	Conv           Kind = "conv"           // without bias
+	Conv           Kind = "conv"           // with a bias only in plans for inference
 	DepthwiseConv  Kind = "depthwise_conv" // one kernel a channel, without bias
 	BatchNorm      Kind = "batch_norm"
 	LayerNorm      Kind = "layer_norm"
@@ -109,3 +111,6 @@ func (p *Plan) Variables() []Variable {
 	}
 	return list
 }
+
+// LastMap names the end point of the last map: the last cell's output.
+func (p *Plan) LastMap() string { return fmt.Sprintf("Cell_%d", p.Model.NormalCells-1) }

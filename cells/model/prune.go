@@ -3,9 +3,12 @@ package model
 // prune drops layers that neither the logits nor the auxiliary logits depend
 // on: blocks that a genotype leaves unread, and states that the last cells would
 // hand to cells that are not there. Their weights would get no gradient.
-func (p *Plan) prune() {
+// Layers at roots stay in any case, and inputs, which are known by their order.
+func (p *Plan) prune(roots ...int) {
 	live := make([]bool, len(p.Layers))
-	live[p.Logits] = true
+	for _, i := range append(roots, p.Logits) {
+		live[i] = true
+	}
 	if p.AuxLogits >= 0 {
 		live[p.AuxLogits] = true
 	}
@@ -17,7 +20,7 @@ func (p *Plan) prune() {
 	place := make([]int, len(p.Layers))
 	kept := p.Layers[:0]
 	for i, l := range p.Layers {
-		if !live[i] {
+		if live[i] = live[i] || l.Kind == Input; !live[i] {
 			continue
 		}
 		for k, in := range l.Inputs {

@@ -12,6 +12,9 @@ func (b *builder) layer(s *tfgraph.Scope, i int) tfgraph.Tensor {
 	x := b.input(l, 0)
 	switch l.Kind {
 	case model.ReLU:
+		if !b.o.Training && b.plan.Layers[l.Inputs[0]].Kind == model.AddUp && b.readers[l.Inputs[0]] > 1 {
+			return unfusedReLU(s, x)
+		}
 		return b.relu(s, x)
 	case model.Conv:
 		return b.conv(s, l, x)
@@ -48,6 +51,14 @@ func (b *builder) layer(s *tfgraph.Scope, i int) tfgraph.Tensor {
 		return b.dropout(s, i, x)
 	}
 	return s.Fail("no graph for a layer of kind %v", l.Kind)
+}
+
+// unfusedReLU is the ReLU of a sum that others read too. TensorFlow 2.18's
+// remapper would fuse convolution, bias, sum and Relu into one operation although
+// the sum is wanted, fail ("fanout exist for missing node"), and leave the whole
+// graph without any fusion: 10 to 20 % slower.
+func unfusedReLU(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
+	return tfgraph.Maximum(s, x, tfgraph.Scalarc(s, float32(0)))
 }
 
 // relu is shared by all operations of a cell that read x: so is its gradient.
@@ -88,11 +99,7 @@ func (b *builder) variable(s *tfgraph.Scope, l model.Layer, i int) *tfgraph.Vari
 
 // Variable makes (or finds) a planned variable.
 func Variable(s *tfgraph.Scope, st *tfgraph.Store, spec model.Variable) *tfgraph.Variable {
-	shape := make([]int64, len(spec.Shape))
-	for i, d := range spec.Shape {
-		shape[i] = int64(d)
-	}
-	return st.Get(s, spec.Name, shape, spec.Trainable, initializer(spec.Init))
+	return st.Get(s, spec.Name, sizes(spec), spec.Trainable, initializer(spec.Init))
 }
 
 func initializer(i model.Init) tfgraph.Initializer {
@@ -124,7 +131,11 @@ func (b *builder) conv(s *tfgraph.Scope, l model.Layer, x tfgraph.Tensor) tfgrap
 	if pointwise && b.forCPU() {
 		return nn.PointwiseMatMul(s, x, w)
 	}
-	return nn.Conv(s, x, w, win)
+	y := nn.Conv(s, x, w, win)
+	if len(l.Variables) == 1 {
+		return y
+	}
+	return s.One("BiasAdd", nil, y, b.variable(s, l, 1).Read)
 }
 
 // forCPU reports whether gradients matter and are taken on a CPU.

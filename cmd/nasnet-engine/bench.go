@@ -90,6 +90,11 @@ func profile(t *train.Trainer, n int64) ([]api.KindTime, error) {
 	if err != nil {
 		return nil, err
 	}
+	return kindTimes(times, n), nil
+}
+
+// kindTimes are the times of n traced runs, for one.
+func kindTimes(times []tfgraph.KindTime, n int64) []api.KindTime {
 	var all time.Duration
 	for _, k := range times {
 		all += k.Time
@@ -98,7 +103,7 @@ func profile(t *train.Trainer, n int64) ([]api.KindTime, error) {
 	for i, k := range times {
 		kinds[i] = api.KindTime{Kind: k.Kind, Count: float64(k.Count) / float64(n), Seconds: k.Time.Seconds() / float64(n), Share: float64(k.Time) / float64(max(1, all))}
 	}
-	return kinds, nil
+	return kinds
 }
 
 // peakMemory is the largest resident size of this process so far, in bytes.

@@ -74,14 +74,23 @@ func measure(ctx context.Context, sess *tfgraph.Session, e evaluation, each func
 }
 
 // constants reads a checkpoint's weights for a network that only runs forward,
-// as a store of constants. Moving averages take the place of the weights if
-// asked for.
+// as a store of constants.
 func constants(plan *model.Plan, prefix string, averages bool) (*tfgraph.Store, error) {
+	values, err := trainedWeights(plan, prefix, averages)
+	if err != nil {
+		return nil, err
+	}
+	return network.Constants(plan, values)
+}
+
+// trainedWeights reads a checkpoint's weights, their checksums checked, but for
+// the auxiliary head's. Moving averages take the place of the weights if asked for.
+func trainedWeights(plan *model.Plan, prefix string, averages bool) (model.Values, error) {
 	b, err := bundle.Open(prefix)
 	if err != nil {
 		return nil, err
 	}
-	values := map[string]*tfgraph.Value{}
+	values := model.Values{}
 	for _, l := range plan.Layers {
 		if l.Aux {
 			continue
@@ -91,22 +100,15 @@ func constants(plan *model.Plan, prefix string, averages bool) (*tfgraph.Store, 
 			if averages {
 				key += optim.AverageSuffix
 			}
-			if values[v.Name], err = floatValue(b, key); err != nil {
+			if e, ok := b.Lookup(key); ok && fmt.Sprint(e.Shape) != fmt.Sprint(v.Shape) {
+				return nil, fmt.Errorf("%s: %s has shape %v, the model wants %v", prefix, key, e.Shape, v.Shape)
+			}
+			if values[v.Name], err = b.Float32(key); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return tfgraph.NewConstants(values), nil
-}
-
-// floatValue reads a tensor of a checkpoint, its checksum checked.
-func floatValue(b *bundle.Bundle, key string) (*tfgraph.Value, error) {
-	data, err := b.Float32(key)
-	if err != nil {
-		return nil, err
-	}
-	e, _ := b.Lookup(key)
-	return tfgraph.NewValue(data, e.Shape...)
+	return values, nil
 }
 
 // evaluate measures a checkpoint or a SavedModel on a split.

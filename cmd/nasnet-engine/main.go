@@ -31,6 +31,7 @@ func main() {
 		api.ServeBackend: handle(serveBackend),
 		api.FirstStep:    handle(firstStep),
 		api.InputRate:    handle(inputRate),
+		api.InferRate:    handle(inferRate),
 		api.Doctor:       handle(doctor),
 		api.Abort:        abort,
 	}))

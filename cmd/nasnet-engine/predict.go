@@ -133,13 +133,7 @@ func networkFiles(r api.PredictRequest) (api.PredictResult, error) {
 	if len(r.Labels) > 0 && len(r.Labels) != m.Classes {
 		return api.PredictResult{}, usage(fmt.Errorf("predict: %d labels for a network of %d classes", len(r.Labels), m.Classes))
 	}
-	p := data.Preparation{Height: int64(m.Input[0]), Width: int64(m.Input[1]), Standardize: data.PerImage}
-	if m.Style == model.ImageNetStyle {
-		p = data.InceptionEval(int64(m.Input[0]), int64(m.Input[1]))
-	}
-	if r.Standardize != "" {
-		p.Standardize = data.Standardize(r.Standardize)
-	}
+	p := preparation(m, r.Standardize)
 	decode := func(s *tfgraph.Scope, in tfgraph.Tensor) tfgraph.Tensor { return data.Decode(s, in, p) }
 	var result api.PredictResult
 	err := withNetwork(r, m, tfgraph.String, tfgraph.Shape{-1}, decode, func(run func(*tfgraph.Value) (*tfgraph.Value, error)) (err error) {
@@ -147,6 +141,20 @@ func networkFiles(r api.PredictRequest) (api.PredictResult, error) {
 		return err
 	})
 	return result, err
+}
+
+// preparation is how encoded images become the model's input: slim's evaluation
+// for ImageNet, a resize for CIFAR. standardize, if given, replaces the style's.
+func preparation(m model.Model, standardize string) data.Preparation {
+	h, w := int64(m.Input[0]), int64(m.Input[1])
+	p := data.Preparation{Height: h, Width: w, Standardize: data.PerImage}
+	if m.Style == model.ImageNetStyle {
+		p = data.InceptionEval(h, w)
+	}
+	if standardize != "" {
+		p.Standardize = data.Standardize(standardize)
+	}
+	return p
 }
 
 // savedModelFiles classifies encoded images with a SavedModel.

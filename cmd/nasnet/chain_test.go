@@ -110,6 +110,7 @@ func TestTheChainSurvivesKills(t *testing.T) {
 		t.Errorf("the network differs: top-1 %g and %g, loss %g and %g", got.Eval.Top1, want.Eval.Top1, got.Eval.Loss, want.Eval.Loss)
 	}
 	t.Run("predict", func(t *testing.T) { predictsFiles(t, nasnet, straight) })
+	t.Run("export", func(t *testing.T) { exportsOptions(t, nasnet, straight) })
 	t.Run("python", func(t *testing.T) { pythonAgrees(t, straight) })
 }
 

@@ -106,8 +106,6 @@ func (a *app) load() (configs.Config, error) {
 	case err != nil:
 	case c.Data.Set != "cifar10":
 		err = usagef("data.set is %s; commands train and measure on cifar10 alone so far", c.Data.Set)
-	case !c.Export.Optimize:
-		err = usagef("export.optimize is false; a SavedModel with variables cannot be exported so far, weights become constants")
 	}
 	return c, err
 }

@@ -47,7 +47,11 @@ func TestWrongUsageIsNamedAndExitsWithTwo(t *testing.T) {
 		{[]string{"train", "--cluster", "nosuch", "--run", t.TempDir()}, "engine.cluster"},
 		{[]string{"eval"}, "--run"},
 		{[]string{"train", "--config", "imagenet-mobile", "--run", t.TempDir()}, "data.set"},
-		{[]string{"run", "--config", "quickstart", "--set", "export.optimize=false", "--run", t.TempDir()}, "export.optimize"},
+		{[]string{"run", "--config", "quickstart", "--set", "export.optimize=false", "--set", "export.weights=float16", "--run", t.TempDir()}, "export.optimize"},
+		{[]string{"run", "--config", "quickstart", "--set", "export.weights=int8", "--run", t.TempDir()}, "no quantisation"},
+		{[]string{"export", "--version", "0", "--run", t.TempDir()}, "--version"},
+		{[]string{"bench", "infer", "--runs", "0"}, "--runs"},
+		{[]string{"bench", "infer", "--net", "nosuch"}, "nosuch"},
 	} {
 		if code, _, errs := nasnet(c.args...); code != exitUsage || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: exit code %d, %q", c.args, code, errs)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"time"
 
@@ -138,7 +137,7 @@ func (c *chain) stages(ctx context.Context) (summary, error) {
 		return s, err
 	}
 	c.term.Heading("5/6 export", "a SavedModel, loaded again in a new process and compared")
-	if s.Export, _, err = rundir.Do(c.dir, "export", []string{c.dir.Output("eval")}, func() (exported, error) { return c.export(ctx, s.Train.Checkpoint) }); err != nil {
+	if s.Export, _, err = rundir.Do(c.dir, "export", []string{c.dir.Output("eval")}, func() (exported, error) { return c.export(ctx, s.Train.Checkpoint, s.Eval, 1) }); err != nil {
 		return s, err
 	}
 	c.term.Heading("6/6 serve", "predictions of the local server through its REST interface")
@@ -214,34 +213,5 @@ func (c *chain) evalOn(ctx context.Context, checkpoint, split string) (api.EvalR
 		Model: &c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: split, Batch: int64(c.config.Eval.Batch),
 		Data: dataRequest(c.config, c.set, 0, c.config.Data.Validation), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
 	}}, &out)
-	return out, err
-}
-
-// exported is the export stage's record.
-type exported struct {
-	api.ExportResult
-	Check api.CheckExportResult `json:"check"`
-}
-
-// export writes version 1 and has a new process compare it. A version left by a
-// killed attempt is taken as it is: versions appear whole or not at all.
-func (c *chain) export(ctx context.Context, checkpoint string) (exported, error) {
-	var out exported
-	dir := c.dir.Join("export", "1")
-	if _, err := os.Stat(dir); err == nil {
-		out.Dir = dir
-	} else if err := call(ctx, c.launcher, engine.Job{Command: api.Export, Request: api.ExportRequest{
-		Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Dir: c.dir.Join("export"), Version: 1,
-		Classes: slices.Clone(c.set.Classes), Standardize: c.config.Data.Augment.Standardize,
-	}}, &out.ExportResult); err != nil {
-		return out, err
-	}
-	err := call(ctx, c.launcher, engine.Job{Command: api.CheckExport, Request: api.CheckExportRequest{
-		SavedModel: out.Dir, Data: dataRequest(c.config, c.set, 0, 0), Images: c.config.Export.CheckImages,
-		Expected: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
-	}}, &out.Check)
-	if err == nil && !(out.Check.MaxAbsDiff <= c.config.Export.Tolerance) {
-		err = fmt.Errorf("the SavedModel's logits differ from the trainer's by %g, allowed is %g", out.Check.MaxAbsDiff, c.config.Export.Tolerance)
-	}
 	return out, err
 }

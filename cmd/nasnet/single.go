@@ -163,24 +163,3 @@ func (a *app) evaluated(c *cobra.Command, best bool) (*chain, string, api.EvalRe
 	}
 	return s, checkpoint, out, nil
 }
-
-func (a *app) exportCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "export", Short: "Write a run's network as a SavedModel, and check it in a new process", Args: cobra.NoArgs,
-		Example: "  nasnet export --run runs/small",
-	}
-	best := bestFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		s, checkpoint, _, err := a.evaluated(c, *best)
-		if err != nil {
-			return err
-		}
-		defer s.dir.Close()
-		out, err := s.export(c.Context(), checkpoint)
-		if err != nil {
-			return err
-		}
-		return a.document(out)
-	}
-	return c
-}

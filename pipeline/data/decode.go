@@ -37,6 +37,17 @@ func Decode(s *tfgraph.Scope, encoded tfgraph.Tensor, p Preparation) tfgraph.Ten
 	return standardize(s, x, p.Standardize)
 }
 
+// ExampleImages takes the encoded images out of serialized tf.train.Examples,
+// string [N], by their key. An Example without it is an error of the run.
+func ExampleImages(s *tfgraph.Scope, examples tfgraph.Tensor, key string) tfgraph.Tensor {
+	none := tfgraph.StringsConst(s, []string{})
+	op := s.Add("ParseExampleV2", tfgraph.Attrs{
+		"num_sparse": 0, "sparse_types": []tfgraph.DataType{}, "ragged_value_types": []tfgraph.DataType{}, "ragged_split_types": []tfgraph.DataType{},
+		"Tdense": []tfgraph.DataType{tfgraph.String}, "dense_shapes": []tfgraph.Shape{{}},
+	}, examples, none, none, tfgraph.StringsConst(s, []string{key}), none, []tfgraph.Tensor{none})
+	return op.Output(0) // [N]
+}
+
 // decodeRGB decodes one image to uint8 [·,·,3].
 func decodeRGB(s *tfgraph.Scope, encoded tfgraph.Tensor) tfgraph.Tensor {
 	return s.One("DecodeImage", tfgraph.Attrs{"channels": 3, "dtype": tfgraph.Uint8, "expand_animations": false}, encoded)

@@ -240,6 +240,37 @@ func TestDetectionsDependOnTheImageAlone(t *testing.T) {
 	}
 }
 
+// Folded norms and shared steps find the same.
+func TestTheInferencePlanDetectsTheSame(t *testing.T) {
+	p := smallPlan(t, nil)
+	values := p.Whole().RandomValues(4)
+	folded, foldedValues, err := p.Inference(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := func(p *detector.Plan, values model.Values) [][]float32 {
+		st, err := network.Constants(p.Whole(), values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run(t, func(s *tfgraph.Scope) tensors {
+			d := Detect(s, st, p, tfgraph.Const(s, pictures(2), 2, 64, 64, 3))
+			return tensors{d.Boxes, d.Scores, d.Classes, d.Count}
+		})
+	}
+	want, got := found(p, values), found(folded, foldedValues)
+	if want[3][0] == 0 {
+		t.Fatal("nothing is detected, so nothing is compared")
+	}
+	for i, name := range []string{"boxes", "scores", "classes", "count"} {
+		tftest.Near(t, name, got[i], want[i], 1e-3)
+	}
+	delete(values, "Conv/biases")
+	if _, _, err := p.Inference(values); err == nil {
+		t.Error("a missing value is not an error")
+	}
+}
+
 // train adds a training graph and returns its losses and all gradients' sizes.
 func train(t *testing.T, p *detector.Plan, seed int64) (losses, norms []float32, updates int) {
 	t.Helper()

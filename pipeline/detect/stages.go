@@ -33,7 +33,7 @@ func (b *builder) first(s *tfgraph.Scope, images tfgraph.Tensor) network.Output 
 
 // features are the first stage's map [B,H',W',C].
 func (b *builder) features(s *tfgraph.Scope, images tfgraph.Tensor) tfgraph.Tensor {
-	return b.first(s, images).EndPoints[model.FeaturesPoint]
+	return b.first(s, images).Pooled
 }
 
 // regions is the region proposal network: codes [B,A,4] and logits of

@@ -21,6 +21,7 @@ const (
 	ServeBackend = "serve-backend" // answer predictions on a socket
 	FirstStep    = "first-step"    // time from process start to the end of the first training step
 	InputRate    = "input-rate"    // time an input pipeline
+	InferRate    = "infer-rate"    // time networks that run forward
 	Doctor       = "doctor"        // TensorFlow's version and devices
 	Abort        = "abort"         // kill itself with SIGABRT: for tests of the supervision
 )
@@ -216,11 +217,22 @@ type ExportRequest struct {
 	Model       model.Model `json:"model"`
 	Checkpoint  string      `json:"checkpoint"`
 	Averages    bool        `json:"averages"`
-	Dir         string      `json:"dir"` // NAME/ : the version is a directory in it
+	Name        string      `json:"name"` // for clients
+	Dir         string      `json:"dir"`  // NAME/ : the version is a directory in it
 	Version     int64       `json:"version"`
 	Classes     []string    `json:"classes"`
 	Standardize string      `json:"standardize"`
-	Manifest    []byte      `json:"manifest,omitempty"`
+	Optimize    bool        `json:"optimize"` // folded and frozen; otherwise with variables
+	Weights     string      `json:"weights"`  // float32 | float16 | bfloat16: how they are stored
+	Features    bool        `json:"features"` // a signature for pooled features and the last map
+	Origin      Origin      `json:"origin"`
+}
+
+// Origin is what the front knows of a model, for its manifest.
+type Origin struct {
+	Run      string      `json:"run,omitempty"`
+	Version  string      `json:"version"` // of nasnet
+	Accuracy *EvalResult `json:"accuracy,omitempty"`
 }
 
 // ExportResult is what was written.
@@ -230,20 +242,55 @@ type ExportResult struct {
 	Signatures []string `json:"signatures"`
 }
 
-// CheckExportRequest asks for a comparison of a SavedModel, loaded anew, with
-// logits computed before.
+// CheckExportRequest asks for a comparison of every signature of a SavedModel,
+// loaded anew, with logits computed before, and of its features with those of the
+// plain network of the checkpoint.
 type CheckExportRequest struct {
-	SavedModel string  `json:"saved_model"`
-	Data       Data    `json:"data"`
-	Images     int     `json:"images"`   // of the test split, from the first
-	Expected   string  `json:"expected"` // .npy float32 [N,classes]
-	Threads    Threads `json:"threads"`
+	SavedModel string      `json:"saved_model"`
+	Model      model.Model `json:"model"`
+	Checkpoint string      `json:"checkpoint"`
+	Averages   bool        `json:"averages"`
+	Data       Data        `json:"data"`
+	Images     int         `json:"images"`   // of the test split, from the first
+	Expected   string      `json:"expected"` // .npy float32 [N,classes]
+	Threads    Threads     `json:"threads"`
 }
 
-// CheckExportResult is how far the logits are apart.
+// CheckExportResult is how far the outputs are apart.
 type CheckExportResult struct {
-	Images     int     `json:"images"`
-	MaxAbsDiff float64 `json:"max_abs_diff"`
+	Images       int                `json:"images"`
+	MaxAbsDiff   float64            `json:"max_abs_diff"`  // of all signatures
+	Signatures   map[string]float64 `json:"signatures"`    // by signature; classify: of probabilities; features: of values, as a share of the largest
+	LargestLogit float64            `json:"largest_logit"` // of the trainer's, by size
+	SameClass    int                `json:"same_class"`    // images whose best class is the trainer's
+}
+
+// InferRateRequest asks how fast networks with random weights run, each form by
+// turns with the others.
+type InferRateRequest struct {
+	Model   model.Model `json:"model"`
+	Batch   int64       `json:"batch"`
+	Runs    int         `json:"runs"`   // timed, of each form in a round
+	Rounds  int         `json:"rounds"` // after one that warms up
+	Forms   []string    `json:"forms"`  // plain | frozen | optimized, with +bf16, +float16 and +bfloat16
+	Profile bool        `json:"profile,omitempty"`
+	Threads Threads     `json:"threads"`
+}
+
+// InferRateResult has a form's rates, in the order asked for.
+type InferRateResult struct {
+	Forms           []FormRate `json:"forms"`
+	PeakMemoryBytes int64      `json:"peak_memory_bytes"` // of all forms together
+}
+
+// FormRate is one form's.
+type FormRate struct {
+	Form            string     `json:"form"`
+	ImagesPerSecond []float64  `json:"images_per_second_all"` // by round
+	MaxAbsDiff      float64    `json:"max_abs_diff"`          // of its logits from the first form's
+	LargestLogit    float64    `json:"largest_logit"`         // of the first form
+	FirstSeconds    float64    `json:"first_seconds"`         // of the first run: TensorFlow optimises the graph
+	Kinds           []KindTime `json:"kinds,omitempty"`
 }
 
 // PredictRequest asks for the logits of an array, or the classes of image files.

@@ -1,0 +1,18 @@
+package configs_test
+
+import (
+	"testing"
+
+	"github.com/nasnet-go/nasnet/configs"
+)
+
+// Half the bits of a weight may move logits by a share of the largest one;
+// whole weights by the tolerance alone.
+func TestAllowedDifference(t *testing.T) {
+	for weights, want := range map[string]float64{"float32": 0.25, "float16": 0.25 + 16.0/128, "bfloat16": 0.25 + 16.0/16} {
+		e := configs.Export{Weights: weights, Tolerance: 0.25}
+		if got := e.Allowed(16); got != want {
+			t.Errorf("%s: %g, want %g", weights, got, want)
+		}
+	}
+}
