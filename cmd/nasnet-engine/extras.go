@@ -22,7 +22,12 @@ var heads = []string{"final_layer/FC/", "aux_"}
 
 // withExtras adds what a whole training has to its options.
 func withExtras(o train.Options, r api.TrainRequest, plan *model.Plan, heldOut data.Images) (train.Options, error) {
-	x := r.Train.Run
+	return wholeTraining(o, r.Train.Run, heads, train.Evaluation{Run: heldOutTop1(r, plan, heldOut), Metric: "top1"})
+}
+
+// wholeTraining is withExtras for any network: heads begin the names of its last
+// layers, look is how it is evaluated.
+func wholeTraining(o train.Options, x api.RunExtras, heads []string, look train.Evaluation) (train.Options, error) {
 	var err error
 	if o.Devices, o.Session.CPUDevices, err = devices(x.Devices); err != nil {
 		return o, err
@@ -32,10 +37,8 @@ func withExtras(o train.Options, r api.TrainRequest, plan *model.Plan, heldOut d
 	o.KeepEvery = time.Duration(x.KeepHours * float64(time.Hour))
 	o.Events = train.Events{Text: x.EventText, Images: x.EventImages, Histograms: x.HistogramSteps}
 	if x.EvaluateEpochs > 0 {
-		o.Evaluation = train.Evaluation{
-			Run: heldOutTop1(r, plan, heldOut), Every: max(1, int64(x.EvaluateEpochs*float64(o.Epoch)/float64(o.Batch))),
-			Metric: "top1", Patience: x.Patience,
-		}
+		look.Every, look.Patience = max(1, int64(x.EvaluateEpochs*float64(o.Epoch)/float64(o.Batch))), x.Patience
+		o.Evaluation = look
 	}
 	if x.Weights != "" {
 		o.Initial = train.Initial{Prefix: checkpointPrefix(x.Weights), Averages: true}

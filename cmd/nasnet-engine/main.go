@@ -34,5 +34,11 @@ func main() {
 		api.InferRate:    handle(inferRate),
 		api.Doctor:       handle(doctor),
 		api.Abort:        abort,
+
+		api.DetectTrain:   handle(trainDetector),
+		api.DetectEval:    handle(evaluateDetector),
+		api.DetectPredict: handle(predictDetections),
+		api.DetectExport:  handle(exportDetector),
+		api.DetectRate:    handle(detectRate),
 	}))
 }

@@ -89,8 +89,8 @@ func (a *app) trainServer(ctx context.Context, listen string) error {
 
 // trainOver runs a training whose replicas are computed by the workers that
 // answer. When one is lost, or comes back, it goes on from the last checkpoint
-// with those that are there.
-func (c *chain) trainOver(ctx context.Context, j engine.Job, r api.TrainRequest, out *api.TrainResult) error {
+// with those that are there. request makes the engine's of them; out is its result.
+func (c *chain) trainOver(ctx context.Context, j engine.Job, request func(*api.Cluster) any, out any) error {
 	wait := gatherTime
 	for {
 		there, missing := cluster.Gather(ctx, c.config.Engine.Cluster, wait)
@@ -107,11 +107,11 @@ func (c *chain) trainOver(ctx context.Context, j engine.Job, r api.TrainRequest,
 		if len(used) < len(there) {
 			c.term.Note("%d of %d workers are used: the batch of %d images cannot be shared by more", len(used), len(there), c.config.Train.Batch)
 		}
-		var err error
-		if r.Cluster, err = c.members(used); err != nil {
+		members, err := c.members(used)
+		if err != nil {
 			return err
 		}
-		j.Request = r
+		j.Request = request(members)
 		change, err := c.attempt(ctx, j, used, absent(c.config.Engine.Cluster, there), out)
 		if change == "" || ctx.Err() != nil {
 			return err
@@ -152,7 +152,7 @@ func absent(all []string, there []cluster.Worker) []string {
 
 // attempt trains until the end, a failure, or a change of the workers, which
 // it tells.
-func (c *chain) attempt(ctx context.Context, j engine.Job, used []cluster.Worker, absent []string, out *api.TrainResult) (change string, err error) {
+func (c *chain) attempt(ctx context.Context, j engine.Job, used []cluster.Worker, absent []string, out any) (change string, err error) {
 	p, err := c.launcher.Start(ctx, j)
 	if err != nil {
 		return "", err

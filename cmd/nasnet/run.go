@@ -172,13 +172,15 @@ func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
 		Data:  dataRequest(c.config, c.set, 0, c.config.Data.Validation),
 		Train: t, Threads: threads(c.config.Engine),
 	}
-	j := engine.Job{Command: api.Train, OnEvent: show, Request: r}
+	return out, c.runTraining(ctx, engine.Job{Command: api.Train, OnEvent: show, Request: r}, func(members *api.Cluster) any { r.Cluster = members; return r }, &out)
+}
+
+// runTraining runs an engine's training here, or over the configured cluster.
+func (c *chain) runTraining(ctx context.Context, j engine.Job, over func(*api.Cluster) any, out any) error {
 	if len(c.config.Engine.Cluster) > 0 {
-		err = c.trainOver(ctx, j, r, &out)
-		return out, err
+		return c.trainOver(ctx, j, over, out)
 	}
-	err = call(ctx, c.launcher, j, &out)
-	return out, err
+	return call(ctx, c.launcher, j, out)
 }
 
 // progress shows how far an engine's work is; end closes its bar.
@@ -191,7 +193,11 @@ func (c *chain) progress(label, unit string) (show func(engine.Event), end func(
 		case engine.KindProgress:
 			extra := ""
 			if loss, ok := e.Values["loss"]; ok {
-				extra = fmt.Sprintf("loss %.3f, accuracy %.2f, %.0f images/s", loss, e.Values["accuracy"], e.Values["images_per_second"])
+				extra = fmt.Sprintf("loss %.3f, ", loss)
+				if right, ok := e.Values["accuracy"]; ok {
+					extra += fmt.Sprintf("accuracy %.2f, ", right)
+				}
+				extra += fmt.Sprintf("%.0f images/s", e.Values["images_per_second"])
 			}
 			bar.Set(e.Done, e.Total, extra)
 		}

@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/nasnet-go/nasnet/internal/tfrecord"
@@ -12,16 +13,13 @@ import (
 // The keys of a detection example (tensorflow/models object_detection
 // data_decoders/tf_example_decoder.py).
 const (
-	keyEncoded  = "image/encoded"
-	keyHeight   = "image/height"
-	keyWidth    = "image/width"
-	keySourceID = "image/source_id"
-	keyYMin     = "image/object/bbox/ymin"
-	keyXMin     = "image/object/bbox/xmin"
-	keyYMax     = "image/object/bbox/ymax"
-	keyXMax     = "image/object/bbox/xmax"
-	keyLabel    = "image/object/class/label"
-	keyWeight   = "image/object/weight" // 1 where it is missing
+	keyEncoded = "image/encoded"
+	keyYMin    = "image/object/bbox/ymin"
+	keyXMin    = "image/object/bbox/xmin"
+	keyYMax    = "image/object/bbox/ymax"
+	keyXMax    = "image/object/bbox/xmax"
+	keyLabel   = "image/object/class/label"
+	keyWeight  = "image/object/weight" // 1 where it is missing
 )
 
 // BoxOptions configures a pipeline of images with boxes.
@@ -30,7 +28,6 @@ type BoxOptions struct {
 	Classes       int64 // labels 1 to this are known; boxes of others are dropped
 	Objects       int64 // boxes of an image; more are cut off
 	Batch         int64
-	Train         bool  // another order of all examples each epoch, for ever, batches full; otherwise once as stored
 	Flip          bool  // left to right, half of the images
 	Seed          int64 // of order and flips
 	Threads       int64 // of the pipeline; 0: one a core
@@ -40,18 +37,16 @@ type BoxOptions struct {
 // xmax as shares of the image, the class from 0, the weight.
 const BoxColumns = 6
 
-// BoxInput is a pipeline of images with boxes. As with RecordInput, what stands
-// at a position is a function of seed and position alone.
+// BoxInput is a pipeline of images with boxes to train on: all examples in another
+// order each epoch, for ever. As with RecordInput, what stands at a position is a
+// function of seed and position alone.
 type BoxInput struct {
 	Images tfgraph.Tensor // [B,H,W,3] float32 in -1..1
 	Boxes  tfgraph.Tensor // [B,Objects,BoxColumns] float32; rows that are not there are zero
-	IDs    tfgraph.Tensor // [B] string: of the images in their annotations
-	Sizes  tfgraph.Tensor // [B,2] int64: height and width of the images as stored, pixels
 	Len    int64          // examples
 
-	start, stop tfgraph.Tensor
-	iterator    tfdata.Iterator
-	train       bool
+	start    tfgraph.Tensor
+	iterator tfdata.Iterator
 }
 
 // NewBoxInput reads where the records lie and adds the pipeline's nodes to the
@@ -68,77 +63,62 @@ func NewBoxInput(s *tfgraph.Scope, name string, files []string, o BoxOptions) (*
 		fileOf = append(fileOf, slices.Repeat([]int32{int32(i)}, len(list))...)
 		offsets = append(offsets, list...)
 	}
-	in := &BoxInput{Len: int64(len(offsets)), train: o.Train}
+	in := &BoxInput{Len: int64(len(offsets))}
 	if in.Len == 0 || o.Batch < 1 {
 		return nil, fmt.Errorf("data: pipeline %s: %d examples in batches of %d", name, in.Len, o.Batch)
 	}
 	s = s.Sub("%s", name).On("/device:CPU:0")
 	in.start = tfgraph.Placeholder(s, "start", tfgraph.Int64, tfgraph.Shape{})
-	in.stop = tfgraph.Placeholder(s, "stop", tfgraph.Int64, tfgraph.Shape{})
 	where := []tfgraph.Tensor{tfgraph.StringsConst(s, files), tfgraph.Vector(s, fileOf...), tfgraph.Vector(s, offsets...)}
-	examples := tfdata.Range(s, in.start, in.stop).Map(s, tfdata.Autotune, where, func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
+	examples := tfdata.Range(s, in.start, tfgraph.Scalarc(s, int64(math.MaxInt64))).Map(s, tfdata.Autotune, where, func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
 		return o.example(s, tfgraph.Reshape(s, element[0], 1), where, in.Len)
 	})
-	in.iterator = examples.Batch(s, o.Batch, o.Train).Prefetch(s, 4).Options(s, o.Threads).Iterate(s, s.Path())
-	next := in.iterator.Next
-	in.Images, in.Boxes, in.IDs, in.Sizes = next[0], next[1], next[2], next[3]
+	in.iterator = examples.Batch(s, o.Batch, true).Prefetch(s, 4).Options(s, o.Threads).Iterate(s, s.Path())
+	in.Images, in.Boxes = in.iterator.Next[0], in.iterator.Next[1]
 	return in, nil
 }
 
 // Start begins at a position: the number of examples consumed.
 func (in *BoxInput) Start(sess *tfgraph.Session, position int64) error {
-	stop := in.Len
-	if in.train {
-		stop = 1 << 62
+	if position < 0 {
+		return fmt.Errorf("data: position %d is negative", position)
 	}
-	if position < 0 || position > stop {
-		return fmt.Errorf("data: position %d lies outside of 0..%d", position, stop)
-	}
-	_, err := sess.Run(tfgraph.Feeds{in.start: tfgraph.Scalar(position), in.stop: tfgraph.Scalar(stop)}, nil, in.iterator.Start)
+	_, err := sess.Run(tfgraph.Feeds{in.start: tfgraph.Scalar(position)}, nil, in.iterator.Start)
 	return err
 }
 
 // example reads and prepares the example at position [1].
 func (o BoxOptions) example(s *tfgraph.Scope, position tfgraph.Tensor, where []tfgraph.Tensor, n int64) []tfgraph.Tensor {
-	index := tfgraph.FloorMod(s, position, tfgraph.Scalarc(s, n))
-	if o.Train {
-		index = shuffled(s.Sub("shuffle"), position, n, o.Seed)
-	}
+	index := shuffled(s.Sub("shuffle"), position, n, o.Seed)
 	file := tfgraph.Gather(s, where[0], tfgraph.Gather(s, where[1], index))
 	x := parseBoxes(s, tfdata.RecordAt(s, file, tfgraph.Gather(s, where[2], index)))
 	image, boxes := decodeRGB(s, x.encoded), x.list(s, o.Classes) // [h,w,3], [n,6]
-	if o.Train && o.Flip {
+	if o.Flip {
 		key := tfgraph.Concat(s, 0, tfgraph.Vector(s, o.Seed), position)
 		image, boxes = flipped(s.Sub("flip"), image, boxes, key)
 	}
 	image = Preparation{Height: o.Height, Width: o.Width, Legacy: true}.image(s, image)
 	image = standardize(s, tfgraph.ExpandDims(s, image, 0), Inception)
 	boxes = tfgraph.Slice(s, tfgraph.Concat(s, 0, boxes, tfgraph.Zeros(s, o.Objects, BoxColumns)), []int32{0, 0}, []int32{int32(o.Objects), BoxColumns})
-	return []tfgraph.Tensor{
-		tfgraph.Reshape(s, image, o.Height, o.Width, 3), tfgraph.Reshape(s, boxes, o.Objects, BoxColumns), x.id, tfgraph.Stack(s, 0, x.height, x.width),
-	}
+	return []tfgraph.Tensor{tfgraph.Reshape(s, image, o.Height, o.Width, 3), tfgraph.Reshape(s, boxes, o.Objects, BoxColumns)}
 }
 
 // boxRecord is a parsed example.
 type boxRecord struct {
-	encoded, id, height, width tfgraph.Tensor    // scalars
-	corners                    [4]tfgraph.Tensor // [n]: ymin, xmin, ymax, xmax
-	labels, weights            tfgraph.Tensor    // [n]; weights may be empty
+	encoded         tfgraph.Tensor    // scalar
+	corners         [4]tfgraph.Tensor // [n]: ymin, xmin, ymax, xmax
+	labels, weights tfgraph.Tensor    // [n]; weights may be empty
 }
 
 func parseBoxes(s *tfgraph.Scope, record tfgraph.Tensor) boxRecord {
 	lists := []string{keyYMin, keyXMin, keyYMax, keyXMax, keyWeight, keyLabel}
 	types := append(slices.Repeat([]tfgraph.DataType{tfgraph.Float32}, 5), tfgraph.Int64)
-	none := tfgraph.StringsConst(s, []string{})
-	unknown := tfgraph.Const(s, []int64{}, 0)
 	op := s.Add("ParseSingleExample", tfgraph.Attrs{
 		"num_sparse": len(lists), "sparse_keys": lists, "sparse_types": types,
-		"dense_keys":   []string{keyEncoded, keySourceID, keyHeight, keyWidth},
-		"Tdense":       []tfgraph.DataType{tfgraph.String, tfgraph.String, tfgraph.Int64, tfgraph.Int64},
-		"dense_shapes": []tfgraph.Shape{{}, {}, {}, {}},
-	}, record, []tfgraph.Tensor{none, none, unknown, unknown})
+		"dense_keys": []string{keyEncoded}, "Tdense": []tfgraph.DataType{tfgraph.String}, "dense_shapes": []tfgraph.Shape{{}},
+	}, record, []tfgraph.Tensor{tfgraph.StringsConst(s, []string{})})
 	k := len(lists)
-	r := boxRecord{encoded: op.Output(3 * k), id: op.Output(3*k + 1), height: op.Output(3*k + 2), width: op.Output(3*k + 3)}
+	r := boxRecord{encoded: op.Output(3 * k)}
 	for i := range r.corners {
 		r.corners[i] = op.Output(k + i)
 	}

@@ -64,11 +64,7 @@ func slope(t *testing.T, h, w int) []byte {
 	return encoded(t, pixels, h, w)
 }
 
-type boxBatch struct {
-	images, boxes []float32
-	ids           []string
-	sizes         []int64
-}
+type boxBatch struct{ images, boxes []float32 }
 
 func readBoxes(t *testing.T, files []string, o data.BoxOptions, position int64, batches int) []boxBatch {
 	t.Helper()
@@ -83,16 +79,12 @@ func readBoxes(t *testing.T, files []string, o data.BoxOptions, position int64, 
 	}
 	var list []boxBatch
 	for range batches {
-		out, err := sess.Run(nil, []tfgraph.Tensor{in.Images, in.Boxes, in.Sizes, in.IDs})
+		out, err := sess.Run(nil, []tfgraph.Tensor{in.Images, in.Boxes})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := tftest.Floats(t, out[:2])
-		b := boxBatch{images: f[0], boxes: f[1], ids: out[3].Value().([]string)}
-		if b.sizes, err = tfgraph.Data[int64](out[2]); err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, b)
+		f := tftest.Floats(t, out)
+		list = append(list, boxBatch{images: f[0], boxes: f[1]})
 	}
 	return list
 }
@@ -107,19 +99,18 @@ func TestBoxesOfARecord(t *testing.T) {
 			{YMin: 0, XMin: 0, YMax: 1, XMax: 1, Label: 3, Crowd: true},    // counts in training
 			{YMin: 0.5, XMin: 0.5, YMax: 0.75, XMax: 1, Label: 1, Area: 7}, // cut off
 		},
-	}, sets.Labelled{Encoded: slope(t, 4, 4), Height: 4, Width: 4, SourceID: "78"})
-	got := readBoxes(t, files, data.BoxOptions{Height: 4, Width: 3, Classes: 3, Objects: 2, Batch: 2}, 0, 1)[0]
-	want := []float32{0.1, 0.2, 0.3, 0.4, 1, 1, 0, 0, 1, 1, 2, 1}
-	tftest.Near(t, "boxes", got.boxes, append(want, make([]float32, 12)...), 0)
-	if !slices.Equal(got.ids, []string{"77", "78"}) || !slices.Equal(got.sizes, []int64{8, 6, 4, 4}) {
-		t.Errorf("ids %q, sizes %v", got.ids, got.sizes)
-	}
+	})
+	o := data.BoxOptions{Height: 4, Width: 3, Classes: 3, Objects: 2, Batch: 1}
+	got := readBoxes(t, files, o, 0, 1)[0]
+	tftest.Near(t, "boxes", got.boxes, []float32{0.1, 0.2, 0.3, 0.4, 1, 1, 0, 0, 1, 1, 2, 1}, 0)
+	o.Objects = 5
+	tftest.Near(t, "padding", readBoxes(t, files, o, 0, 1)[0].boxes[3*6:], make([]float32, 2*6), 0)
 	for _, x := range got.images {
 		if x < -1 || x > 1 {
 			t.Fatalf("a pixel of %g, want -1..1", x)
 		}
 	}
-	if len(got.images) != 2*4*3*3 || got.images[0] != -1 {
+	if len(got.images) != 4*3*3 || got.images[0] != -1 {
 		t.Errorf("%d pixels, the first %g", len(got.images), got.images[0])
 	}
 }
@@ -130,22 +121,22 @@ func TestFlipMirrorsImageAndBoxes(t *testing.T) {
 	const n = 40
 	var list []sets.Labelled
 	for i := range n {
-		list = append(list, sets.Labelled{Encoded: slope(t, 4, 4), SourceID: fmt.Sprint(i), Objects: []sets.Object{{YMin: 0.25, XMin: 0.125, YMax: 0.5, XMax: 0.25, Label: 1}}})
+		list = append(list, sets.Labelled{Encoded: slope(t, 4, 4), Objects: []sets.Object{{YMin: 0.25, XMin: 0.125, YMax: 0.5, XMax: 0.25, Label: int64(i) + 1}}})
 	}
 	files := boxFile(t, list...)
-	o := data.BoxOptions{Height: 4, Width: 4, Classes: 1, Objects: 1, Batch: 4, Train: true, Flip: true, Seed: 5}
+	o := data.BoxOptions{Height: 4, Width: 4, Classes: n, Objects: 1, Batch: 4, Flip: true, Seed: 5}
 	all := readBoxes(t, files, o, 0, n/4+2)
-	flips, seen := 0, map[string]bool{}
+	flips, seen := 0, map[float32]bool{}
 	for _, b := range all[:n/4] {
 		for i := range 4 {
 			mirrored := b.images[i*48] > 0
-			want := []float32{0.25, 0.125, 0.5, 0.25, 0, 1}
+			want := []float32{0.25, 0.125, 0.5, 0.25}
 			if mirrored {
 				want[1], want[3] = 0.75, 0.875
 				flips++
 			}
-			tftest.Near(t, fmt.Sprintf("mirrored %v", mirrored), b.boxes[i*6:][:6], want, 1e-6)
-			seen[b.ids[i]] = true
+			tftest.Near(t, fmt.Sprintf("mirrored %v", mirrored), b.boxes[i*6:][:4], want, 1e-6)
+			seen[b.boxes[i*6+4]] = true
 		}
 	}
 	if flips < n/5 || flips > n-n/5 || len(seen) != n {
@@ -153,7 +144,7 @@ func TestFlipMirrorsImageAndBoxes(t *testing.T) {
 	}
 	for i, b := range readBoxes(t, files, o, 8, 2) {
 		want := all[2+i]
-		if !slices.Equal(b.ids, want.ids) || !slices.Equal(b.images, want.images) {
+		if !slices.Equal(b.boxes, want.boxes) || !slices.Equal(b.images, want.images) {
 			t.Errorf("batch %d is another one when begun at its position", 2+i)
 		}
 	}
@@ -170,4 +161,9 @@ func TestPreparationOfTheReferenceDetector(t *testing.T) {
 	files := boxFile(t, sets.Labelled{Encoded: encoded(t, pixels, 7, 5), SourceID: "1"})
 	got := readBoxes(t, files, data.BoxOptions{Height: 12, Width: 16, Classes: 1, Objects: 1, Batch: 1}, 0, 1)[0]
 	tftest.Near(t, "normalised", got.images, g["normalised"].Float32(), 1e-4)
+	batch := tftest.Run(t, func(s *tfgraph.Scope) ([]tfgraph.Tensor, tfgraph.Feeds, tfgraph.Operation) {
+		p := data.Preparation{Height: 12, Width: 16, Standardize: data.Inception, Legacy: true}
+		return []tfgraph.Tensor{p.Prepare(s, tfgraph.Const(s, pixels, 1, 7, 5, 3))}, nil, tfgraph.Operation{}
+	})
+	tftest.Near(t, "normalised, decoded already", batch[0], g["normalised"].Float32(), 1e-4)
 }

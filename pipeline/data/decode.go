@@ -48,6 +48,16 @@ func ExampleImages(s *tfgraph.Scope, examples tfgraph.Tensor, key string) tfgrap
 	return op.Output(0) // [N]
 }
 
+// Prepare is Decode for pictures that are decoded already, uint8 [N,h,w,3] of one
+// size, without a crop and by TensorFlow 1's bilinear kernel.
+func (p Preparation) Prepare(s *tfgraph.Scope, pictures tfgraph.Tensor) tfgraph.Tensor {
+	if !p.Legacy || p.Crop != 0 && p.Crop != 1 {
+		return s.Fail("pictures of a batch are resized as a whole by the legacy kernel alone")
+	}
+	x := legacyResize(s, pictures, p.Height, p.Width)
+	return standardize(s, tfgraph.Reshape(s, x, -1, p.Height, p.Width, 3), p.Standardize)
+}
+
 // decodeRGB decodes one image to uint8 [·,·,3].
 func decodeRGB(s *tfgraph.Scope, encoded tfgraph.Tensor) tfgraph.Tensor {
 	return s.One("DecodeImage", tfgraph.Attrs{"channels": 3, "dtype": tfgraph.Uint8, "expand_animations": false}, encoded)
@@ -65,9 +75,14 @@ func (p Preparation) image(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
 	if !p.Legacy {
 		return resize(s, x, p.Height, p.Width)
 	}
-	batch := tfgraph.ExpandDims(s, tfgraph.Cast(s, x, tfgraph.Float32), 0)
-	y := s.One("ResizeBilinear", tfgraph.Attrs{"align_corners": false, "half_pixel_centers": false}, batch, tfgraph.Vector(s, int32(p.Height), int32(p.Width)))
-	return tfgraph.Reshape(s, y, p.Height, p.Width, 3)
+	return tfgraph.Reshape(s, legacyResize(s, tfgraph.ExpandDims(s, x, 0), p.Height, p.Width), p.Height, p.Width, 3)
+}
+
+// legacyResize scales pictures of one size, [N,·,·,3], by TensorFlow 1's bilinear
+// kernel to [N,H,W,3] float32.
+func legacyResize(s *tfgraph.Scope, x tfgraph.Tensor, h, w int64) tfgraph.Tensor {
+	attrs := tfgraph.Attrs{"align_corners": false, "half_pixel_centers": false}
+	return s.One("ResizeBilinear", attrs, tfgraph.Cast(s, x, tfgraph.Float32), tfgraph.Vector(s, int32(h), int32(w)))
 }
 
 // centralCrop keeps the middle of a picture as tf.image.central_crop does: it

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/image/draw"
+
+	"github.com/nasnet-go/nasnet/configs"
+	"github.com/nasnet-go/nasnet/internal/contactsheet"
+	"github.com/nasnet-go/nasnet/internal/durable"
+	"github.com/nasnet-go/nasnet/internal/engine"
+	"github.com/nasnet-go/nasnet/internal/engine/api"
+)
+
+// predicted is what detect predict found in an image.
+type predicted struct {
+	api.FoundIn
+	Picture string `json:"picture,omitempty"` // with the boxes
+}
+
+func (a *app) detectPredictCommand() *cobra.Command {
+	var saved, out, annotations string
+	var least float64
+	c := &cobra.Command{
+		Use: "predict --run DIR|--saved-model DIR IMAGE...", Short: "Find objects in image files, and draw them", Args: cobra.MinimumNArgs(1),
+		Long:    "Find objects in image files (JPEG, PNG, GIF, BMP), and write each with boxes and names as OUT/NAME.png.",
+		Example: "  nasnet detect predict --run runs/shapes --out found photo.jpg\n  nasnet detect predict --saved-model runs/shapes/export/1 --out found photo.jpg",
+	}
+	a.dataFlags(c, &annotations)
+	c.Flags().Lookup("annotations").Hidden = true
+	c.Flags().StringVar(&saved, "saved-model", "", "a SavedModel version's directory, instead of --run")
+	c.Flags().StringVar(&out, "out", "", "directory for the pictures; without, none is drawn")
+	c.Flags().Float64Var(&least, "score", 0.5, "least score of an object that is told and drawn")
+	best := bestFlag(c)
+	c.RunE = func(c *cobra.Command, files []string) error {
+		if (saved == "") == (a.run == "") {
+			return usagef("detect predict: give either --run or --saved-model")
+		}
+		r := api.DetectPredictRequest{Files: files, DetectorSource: api.DetectorSource{SavedModel: saved}}
+		var names []string
+		if saved == "" {
+			d, checkpoint, err := a.trainedDetection(c, *best)
+			if err != nil {
+				return err
+			}
+			defer d.dir.Close()
+			r.DetectorSource, names = d.source(checkpoint), d.names
+		}
+		l, err := a.launcher(c.Context(), configs.Engine{})
+		if err != nil {
+			return err
+		}
+		var found api.DetectPredictResult
+		if err := call(c.Context(), l, engine.Job{Command: api.DetectPredict, Request: r}, &found); err != nil {
+			return err
+		}
+		list, err := namedAbove(found, names, least)
+		if err == nil && out != "" {
+			err = drawFound(list, out)
+		}
+		if err != nil {
+			return err
+		}
+		return a.sayFound(list)
+	}
+	return c
+}
+
+// namedAbove keeps what scores enough, and names it where the detector did not.
+func namedAbove(found api.DetectPredictResult, names []string, least float64) ([]predicted, error) {
+	list := []predicted{}
+	for _, in := range found.Files {
+		kept := []api.Found{}
+		for _, f := range in.Found {
+			if f.Score < least {
+				continue
+			}
+			if f.Name == "" && f.Label >= 1 && f.Label <= len(names) {
+				f.Name = names[f.Label-1]
+			}
+			kept = append(kept, f)
+		}
+		in.Found = kept
+		list = append(list, predicted{FoundIn: in})
+	}
+	return list, nil
+}
+
+// drawFound writes the pictures with their boxes.
+func drawFound(list []predicted, out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fmt.Errorf("detect predict: %w", err)
+	}
+	for i, p := range list {
+		f, err := os.Open(p.File)
+		if err != nil {
+			return fmt.Errorf("detect predict: %w", err)
+		}
+		from, _, err := image.Decode(f)
+		f.Close() // opened for reading
+		if err != nil {
+			return fmt.Errorf("detect predict: %s: %w", p.File, err)
+		}
+		picture := image.NewRGBA(image.Rect(0, 0, p.Width, p.Height))
+		draw.Draw(picture, picture.Rect, from, from.Bounds().Min, draw.Src)
+		var boxes []contactsheet.Box
+		for _, o := range p.Found {
+			boxes = append(boxes, contactsheet.Box{X: o.Box[0], Y: o.Box[1], W: o.Box[2], H: o.Box[3], Label: fmt.Sprintf("%s %.0f%%", o.Name, 100*o.Score), Class: o.Label})
+		}
+		contactsheet.Boxes(picture, boxes)
+		var encoded bytes.Buffer
+		if err := png.Encode(&encoded, picture); err != nil {
+			return fmt.Errorf("detect predict: %s: %w", p.File, err)
+		}
+		name := strings.TrimSuffix(filepath.Base(p.File), filepath.Ext(p.File)) + ".png"
+		list[i].Picture = filepath.Join(out, name)
+		if err := durable.WriteFile(list[i].Picture, encoded.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) sayFound(list []predicted) error {
+	if a.json {
+		return a.document(list)
+	}
+	for _, p := range list {
+		a.say("%s", p.File)
+		for _, f := range p.Found {
+			a.say("  %5.1f %%  %-12s left %.0f, top %.0f, %.0f x %.0f", 100*f.Score, f.Name, f.Box[0], f.Box[1], f.Box[2], f.Box[3])
+		}
+	}
+	return nil
+}
