@@ -20,7 +20,8 @@ type DetectionSet struct {
 	Flip        bool          `json:"flip,omitempty"`        // half of the training images
 }
 
-// DetectTrainRequest is TrainRequest for a detector. Its Model and Data do not
+// DetectTrainRequest is TrainRequest for a detector, whose model is the
+// detector's. Its Data does not
 // count.
 type DetectTrainRequest struct {
 	TrainRequest
