@@ -33,7 +33,7 @@ func (a *app) detectExportCommand() *cobra.Command {
 		Long: "Write a run's detector as the next version of RUN/export, to be called as TensorFlow's detection models are. A new\n" +
 			"process loads it and finds the objects of validation images; only if they are those of `nasnet detect eval` it appears\n" +
 			"under its number.",
-		Example: "  nasnet detect export --run runs/shapes\n  nasnet serve --model shapes=runs/shapes/export",
+		Example: "  nasnet detect export --run runs/shapes\n  nasnet serve --model_name shapes --model_base_path runs/shapes/export",
 	}
 	a.dataFlags(c, &annotations)
 	c.Flags().Lookup("annotations").Hidden = true
