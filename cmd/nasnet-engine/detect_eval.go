@@ -26,13 +26,20 @@ func evaluateDetector(ctx context.Context, r api.DetectEvalRequest, emit emitter
 		return api.DetectEvalResult{}, err
 	}
 	defer sp.close()
+	total, err := countRecords(r.Set.Validation)
+	if err != nil {
+		return api.DetectEvalResult{}, err
+	}
+	if r.Images > 0 {
+		total = min(total, int64(r.Images))
+	}
 	var list []coco.Detection
 	var result api.DetectEvalResult
 	begin := time.Now()
 	err = sp.findAll(ctx, r.Set, r.Images, r.Batch, func(found []coco.Detection) error {
 		list = append(list, found...)
 		result.Images++
-		emit(progress("detect", int64(result.Images), int64(r.Images), "images"))
+		emit(progress("detect", int64(result.Images), total, "images"))
 		return nil
 	})
 	if err != nil {

@@ -16,7 +16,7 @@ func (a *app) describeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "describe [MODEL]", Short: "Parameters, multiply-adds, memory and layers of a model, without TensorFlow",
 		Long: "Parameters, multiply-adds, memory and layers of a built-in model or a model file, by\n" +
-			"arithmetic alone; of a detector's preset its parts. --compare sets the models of the paper's tables beside what the\n" +
+			"arithmetic alone; of a detector, its preset's name or --config, its parts. --compare sets the models of the paper's tables beside what the\n" +
 			"released structure makes of them.",
 		Example: "  nasnet describe nasnet-a-mobile --json\n  nasnet describe my-model.yaml --batch 32 --layers\n  nasnet describe coco-faster-rcnn-large\n  nasnet describe --compare",
 		Args:    cobra.MaximumNArgs(1),
@@ -25,16 +25,18 @@ func (a *app) describeCommand() *cobra.Command {
 	c.Flags().BoolVar(&layers, "layers", false, "list every layer with weights")
 	c.Flags().BoolVar(&compare, "compare", false, "the paper's models, their sizes there and here, and their published accuracies")
 	c.RunE = func(_ *cobra.Command, args []string) error {
+		p, isDetector, err := a.detectorPlan(args)
 		switch {
+		case err != nil:
+			return usagef("%v", err)
+		case isDetector:
+			return a.describeDetector(args, p)
 		case compare:
 			return a.compareModels()
 		case len(args) == 0:
 			return usagef("describe: which model? Built in are %v; a model file will do", model.Presets())
 		case batch < 1 || batch > 1<<20:
 			return usagef("describe: --batch is %d; want 1 to %d", batch, 1<<20)
-		}
-		if p, ok, err := detectorPlan(args[0]); ok || err != nil {
-			return a.describeDetector(args[0], p, err)
 		}
 		d, err := describe(args[0], batch)
 		if err != nil {

@@ -10,12 +10,20 @@ import (
 	"github.com/nasnet-go/nasnet/internal/term"
 )
 
-// detectorPlan plans the detector of a preset that has one.
-func detectorPlan(preset string) (*detector.Plan, bool, error) {
-	if !slices.Contains(configs.Presets(), preset) || slices.Contains(model.Presets(), preset) {
+// detectorPlan plans the detector of a preset, or of the configuration that --config
+// names, if that has one.
+func (a *app) detectorPlan(args []string) (*detector.Plan, bool, error) {
+	config := a.config
+	if len(args) > 0 {
+		config = args[0]
+		if !slices.Contains(configs.Presets(), config) {
+			return nil, false, nil
+		}
+	}
+	if config == "" {
 		return nil, false, nil
 	}
-	c, err := configs.Load(configs.Source{Config: preset, Env: os.Environ()})
+	c, err := configs.Load(configs.Source{Config: config, Set: slices.Concat(a.set, a.short), Env: os.Environ()})
 	if err != nil {
 		return nil, false, err
 	}
@@ -70,9 +78,10 @@ func describeDetector(p *detector.Plan) detectorDescription {
 	return d
 }
 
-func (a *app) describeDetector(name string, p *detector.Plan, err error) error {
-	if err != nil {
-		return usagef("%v", err)
+func (a *app) describeDetector(args []string, p *detector.Plan) error {
+	name := a.config
+	if len(args) > 0 {
+		name = args[0]
 	}
 	d := describeDetector(p)
 	if a.json {

@@ -120,10 +120,26 @@ func (a *app) dataFlags(c *cobra.Command, annotations *string) {
 	c.Flags().StringVar(annotations, "annotations", "", "annotations of its validation images; not needed for a set of `nasnet data shapes`")
 }
 
+// weightsChoice choose whose weights a command takes.
+type weightsChoice struct {
+	best    *bool
+	weights string
+}
+
+func (a *app) weightsChoice(c *cobra.Command) *weightsChoice {
+	w := &weightsChoice{best: bestFlag(c)}
+	c.Flags().StringVar(&w.weights, "weights", "", "a checkpoint, its directory or prefix, instead of the run's; with --config")
+	return w
+}
+
 // trainedDetection opens a run and finds its checkpoint.
-func (a *app) trainedDetection(c *cobra.Command, best bool) (*detection, string, error) {
+func (a *app) trainedDetection(c *cobra.Command, w *weightsChoice) (*detection, string, error) {
+	if w.weights != "" {
+		d, err := a.detection(c)
+		return d, w.weights, err
+	}
 	if a.run == "" {
-		return nil, "", usagef("give --run DIR, the run whose detector is meant")
+		return nil, "", usagef("give --run DIR, the run whose detector is meant, or --config and --weights")
 	}
 	if a.config == "" {
 		a.config = filepath.Join(a.directory(), rundir.ConfigFile)
@@ -135,9 +151,9 @@ func (a *app) trainedDetection(c *cobra.Command, best bool) (*detection, string,
 	t, err := recorded[api.DetectTrainResult](d.dir, trainStage)
 	switch {
 	case err != nil:
-	case best && t.Best == "":
+	case *w.best && t.Best == "":
 		err = usagef("%s was not evaluated while it trained (train.evaluation.every_epochs), so no checkpoint is its best", d.dir.Path)
-	case best:
+	case *w.best:
 		return d, t.Best, nil
 	default:
 		return d, t.Checkpoint, nil

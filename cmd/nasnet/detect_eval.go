@@ -23,9 +23,9 @@ func (a *app) detectEvalCommand() *cobra.Command {
 	a.dataFlags(c, &score.annotations)
 	c.Flags().BoolVar(&score.perClass, "per-class", false, "the numbers of each category too")
 	c.Flags().StringVar(&score.plot, "plot", "", "draw the precision-recall curves into this file: .png, .svg or .pdf")
-	best := bestFlag(c)
+	weights := a.weightsChoice(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		d, checkpoint, err := a.trainedDetection(c, *best)
+		d, checkpoint, err := a.trainedDetection(c, weights)
 		if err != nil {
 			return err
 		}

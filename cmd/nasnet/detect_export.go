@@ -37,9 +37,9 @@ func (a *app) detectExportCommand() *cobra.Command {
 	}
 	a.dataFlags(c, &annotations)
 	c.Flags().Lookup("annotations").Hidden = true
-	best := bestFlag(c)
+	weights := a.weightsChoice(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		d, checkpoint, err := a.trainedDetection(c, *best)
+		d, checkpoint, err := a.trainedDetection(c, weights)
 		if err != nil {
 			return err
 		}

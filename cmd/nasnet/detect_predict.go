@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"image"
+	"image/draw"
 	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/image/draw"
 
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/internal/contactsheet"
@@ -26,27 +26,29 @@ type predicted struct {
 }
 
 func (a *app) detectPredictCommand() *cobra.Command {
-	var saved, out, annotations string
+	var saved, out, sheet, annotations string
 	var least float64
 	c := &cobra.Command{
 		Use: "predict --run DIR|--saved-model DIR IMAGE...", Short: "Find objects in image files, and draw them", Args: cobra.MinimumNArgs(1),
-		Long:    "Find objects in image files (JPEG, PNG, GIF, BMP), and write each with boxes and names as OUT/NAME.png.",
+		Long: "Find objects in image files (JPEG, PNG, GIF, BMP), and write each with boxes and names as OUT/NAME.png, or\n" +
+			"all of them into one picture.",
 		Example: "  nasnet detect predict --run runs/shapes --out found photo.jpg\n  nasnet detect predict --saved-model runs/shapes/export/1 --out found photo.jpg",
 	}
 	a.dataFlags(c, &annotations)
 	c.Flags().Lookup("annotations").Hidden = true
 	c.Flags().StringVar(&saved, "saved-model", "", "a SavedModel version's directory, instead of --run")
 	c.Flags().StringVar(&out, "out", "", "directory for the pictures; without, none is drawn")
+	c.Flags().StringVar(&sheet, "sheet", "", "one PNG of all pictures, side by side")
 	c.Flags().Float64Var(&least, "score", 0.5, "least score of an object that is told and drawn")
-	best := bestFlag(c)
+	weights := a.weightsChoice(c)
 	c.RunE = func(c *cobra.Command, files []string) error {
-		if (saved == "") == (a.run == "") {
-			return usagef("detect predict: give either --run or --saved-model")
+		if (saved == "") == (a.run == "" && weights.weights == "") {
+			return usagef("detect predict: give either --saved-model, or --run, or --config and --weights")
 		}
 		r := api.DetectPredictRequest{Files: files, DetectorSource: api.DetectorSource{SavedModel: saved}}
 		var names []string
 		if saved == "" {
-			d, checkpoint, err := a.trainedDetection(c, *best)
+			d, checkpoint, err := a.trainedDetection(c, weights)
 			if err != nil {
 				return err
 			}
@@ -61,11 +63,8 @@ func (a *app) detectPredictCommand() *cobra.Command {
 		if err := call(c.Context(), l, engine.Job{Command: api.DetectPredict, Request: r}, &found); err != nil {
 			return err
 		}
-		list, err := namedAbove(found, names, least)
-		if err == nil && out != "" {
-			err = drawFound(list, out)
-		}
-		if err != nil {
+		list := namedAbove(found, names, least)
+		if err := drawFound(list, out, sheet); err != nil {
 			return err
 		}
 		return a.sayFound(list)
@@ -74,7 +73,7 @@ func (a *app) detectPredictCommand() *cobra.Command {
 }
 
 // namedAbove keeps what scores enough, and names it where the detector did not.
-func namedAbove(found api.DetectPredictResult, names []string, least float64) ([]predicted, error) {
+func namedAbove(found api.DetectPredictResult, names []string, least float64) []predicted {
 	list := []predicted{}
 	for _, in := range found.Files {
 		kept := []api.Found{}
@@ -90,42 +89,70 @@ func namedAbove(found api.DetectPredictResult, names []string, least float64) ([
 		in.Found = kept
 		list = append(list, predicted{FoundIn: in})
 	}
-	return list, nil
+	return list
 }
 
-// drawFound writes the pictures with their boxes.
-func drawFound(list []predicted, out string) error {
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fmt.Errorf("detect predict: %w", err)
-	}
+// drawFound writes each picture with its boxes into a directory, and all of them
+// into one; neither if they have no name.
+func drawFound(list []predicted, out, sheet string) error {
+	var tiles []contactsheet.Tile
 	for i, p := range list {
-		f, err := os.Open(p.File)
-		if err != nil {
-			return fmt.Errorf("detect predict: %w", err)
+		if out == "" && sheet == "" {
+			return nil
 		}
-		from, _, err := image.Decode(f)
-		f.Close() // opened for reading
+		tile, err := p.tile()
 		if err != nil {
 			return fmt.Errorf("detect predict: %s: %w", p.File, err)
 		}
-		picture := image.NewRGBA(image.Rect(0, 0, p.Width, p.Height))
-		draw.Draw(picture, picture.Rect, from, from.Bounds().Min, draw.Src)
-		var boxes []contactsheet.Box
-		for _, o := range p.Found {
-			boxes = append(boxes, contactsheet.Box{X: o.Box[0], Y: o.Box[1], W: o.Box[2], H: o.Box[3], Label: fmt.Sprintf("%s %.0f%%", o.Name, 100*o.Score), Class: o.Label})
-		}
-		contactsheet.Boxes(picture, boxes)
-		var encoded bytes.Buffer
-		if err := png.Encode(&encoded, picture); err != nil {
-			return fmt.Errorf("detect predict: %s: %w", p.File, err)
+		tiles = append(tiles, tile)
+		if out == "" {
+			continue
 		}
 		name := strings.TrimSuffix(filepath.Base(p.File), filepath.Ext(p.File)) + ".png"
 		list[i].Picture = filepath.Join(out, name)
-		if err := durable.WriteFile(list[i].Picture, encoded.Bytes(), 0o644); err != nil {
+		if err := writePicture(list[i].Picture, tile); err != nil {
 			return err
 		}
 	}
-	return nil
+	if sheet == "" {
+		return nil
+	}
+	return contactsheet.Write(sheet, tiles, contactsheet.Layout{Columns: min(8, len(tiles)), Side: 192})
+}
+
+// tile is the picture with its boxes.
+func (p predicted) tile() (contactsheet.Tile, error) {
+	f, err := os.Open(p.File)
+	if err != nil {
+		return contactsheet.Tile{}, err
+	}
+	defer f.Close() // opened for reading
+	from, _, err := image.Decode(f)
+	if err != nil {
+		return contactsheet.Tile{}, err
+	}
+	t := contactsheet.Tile{Image: from, Caption: filepath.Base(p.File)}
+	for _, o := range p.Found {
+		label := fmt.Sprintf("%s %.0f%%", o.Name, 100*o.Score)
+		t.Boxes = append(t.Boxes, contactsheet.Box{X: o.Box[0], Y: o.Box[1], W: o.Box[2], H: o.Box[3], Label: label, Class: o.Label})
+	}
+	return t, nil
+}
+
+// writePicture draws a tile's boxes on its picture at full size.
+func writePicture(path string, t contactsheet.Tile) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("detect predict: %w", err)
+	}
+	from := t.Image.Bounds()
+	picture := image.NewRGBA(image.Rect(0, 0, from.Dx(), from.Dy()))
+	draw.Draw(picture, picture.Rect, t.Image, from.Min, draw.Src)
+	contactsheet.Boxes(picture, t.Boxes)
+	var encoded bytes.Buffer
+	if err := png.Encode(&encoded, picture); err != nil {
+		return fmt.Errorf("detect predict: %s: %w", path, err)
+	}
+	return durable.WriteFile(path, encoded.Bytes(), 0o644)
 }
 
 func (a *app) sayFound(list []predicted) error {
