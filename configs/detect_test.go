@@ -44,10 +44,18 @@ func TestEveryDetectorPresetCanBePlanned(t *testing.T) {
 }
 
 func TestFaultsOfADetectorAreNamedByTheirKeys(t *testing.T) {
-	_, err := configs.Load(configs.Source{Config: "detect-small", Set: []string{"detect.classes=0", "detect.rpn.positive=2", "train.schedule.name=steps"}})
-	for _, key := range []string{"classes", "rpn.positive", "train.schedule.boundaries"} {
+	set := []string{"detect.classes=0", "detect.rpn.positive=2", "train.schedule.name=steps", "train.mixup=0.1", "engine.xla=true", "export.features=true"}
+	_, err := configs.Load(configs.Source{Config: "detect-small", Set: set})
+	for _, key := range []string{"classes", "rpn.positive", "train.schedule.boundaries", "train.mixup", "engine.xla", "export"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s is not in: %v", key, err)
 		}
+	}
+}
+
+// The validation images of a detection set are files of their own.
+func TestADetectorIsEvaluatedWithoutImagesHeldOut(t *testing.T) {
+	if _, err := configs.Load(configs.Source{Config: "detect-small", Set: []string{"train.evaluation.every_epochs=1"}}); err != nil {
+		t.Error(err)
 	}
 }

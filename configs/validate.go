@@ -22,12 +22,12 @@ func (c Config) faults() faults {
 	v.model(c.Model)
 	v.train(c.Train)
 	if c.Data.Set == "detection" {
-		v.each("detect", c.Detect.Validate())
+		v.detection(c)
 	}
 	v.cluster(c.Engine, c.Train)
 	v.search(c.Search)
 	v.children(c)
-	v.want(c.Train.Evaluation.EveryEpochs == 0 || c.Data.Validation > 0, "train.evaluation.every_epochs", "%g, but no images are held out; set data.validation", c.Train.Evaluation.EveryEpochs)
+	v.want(c.Train.Evaluation.EveryEpochs == 0 || c.Data.Validation > 0 || c.Data.Set == "detection", "train.evaluation.every_epochs", "%g, but no images are held out; set data.validation", c.Train.Evaluation.EveryEpochs)
 	v.want(c.Eval.Batch >= 1, "eval.batch", "%d images; want 1 or more", c.Eval.Batch)
 	v.export(c.Export)
 	v.between("serve.rest_port", c.Serve.RESTPort, 0, 65535)
@@ -89,6 +89,22 @@ func (v validator) model(m Model) {
 		err = net.Validate()
 	}
 	v.each("model", err)
+}
+
+// detection checks a detector, and refuses what a detector's training and export
+// do not know: nothing is ignored.
+func (v validator) detection(c Config) {
+	v.each("detect", c.Detect.Validate())
+	const none = "%v, but a detector's training has no such thing; want %v"
+	v.want(c.Data.Augment.CropPad == 0, "data.augment.crop_pad", none, c.Data.Augment.CropPad, 0)
+	v.want(c.Data.Augment.Cutout == 0, "data.augment.cutout", none, c.Data.Augment.Cutout, 0)
+	v.want(c.Data.Augment.Standardize == "none", "data.augment.standardize", "%s, but a detector scales pixels to -1..1 itself; want none", c.Data.Augment.Standardize)
+	v.want(c.Data.Validation == 0, "data.validation", none, c.Data.Validation, 0)
+	v.want(c.Train.LabelSmoothing == 0, "train.label_smoothing", none, c.Train.LabelSmoothing, 0)
+	v.want(c.Train.Mixup == 0, "train.mixup", none, c.Train.Mixup, 0)
+	v.want(c.Train.AuxWeight == 0, "train.aux_weight", none, c.Train.AuxWeight, 0)
+	v.want(!c.Engine.XLA, "engine.xla", "true, but XLA cannot compile the suppression of boxes; want false")
+	v.want(c.Export.Optimize && c.Export.Weights == "float32" && !c.Export.Features, "export", "optimize %v, weights %s, features %v; a detector is exported optimised, in float32, without features", c.Export.Optimize, c.Export.Weights, c.Export.Features)
 }
 
 // each splits a joined error into a fault a line.

@@ -56,23 +56,8 @@ func exportRandom(t *testing.T, r api.ExportRequest) exportedModel {
 	}
 	dir := t.TempDir()
 	values := plan.RandomValues(5)
-	var names []string
-	var list []*tfgraph.Value
-	for _, v := range plan.Variables() {
-		shape := make([]int64, len(v.Shape))
-		for i, d := range v.Shape {
-			shape[i] = int64(d)
-		}
-		value, err := tfgraph.NewValue(values[v.Name], shape...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		names, list = append(names, v.Name), append(list, value)
-	}
 	r.Checkpoint = filepath.Join(dir, "model.ckpt")
-	if err := tfgraph.WriteCheckpoint(r.Checkpoint, names, list); err != nil {
-		t.Fatal(err)
-	}
+	writeValues(t, r.Checkpoint, plan.Variables(), values, "")
 	r.Name, r.Dir, r.Version = "small", filepath.Join(dir, "export"), 3
 	out, err := export(context.Background(), r, nil)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nasnet-go/nasnet/cells/detector"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 )
@@ -33,6 +34,9 @@ func (a *app) detectTrainCommand() *cobra.Command {
 		}
 		if d.config.Train.Evaluation.EveryEpochs > 0 && (d.set.Annotations == "" || len(d.set.Validation) == 0) {
 			return usagef("train.evaluation.every_epochs is %g, but %s has no validation images or their annotations are not known; give --annotations JSON", d.config.Train.Evaluation.EveryEpochs, d.config.Data.Dir)
+		}
+		if o := d.config.Detect; d.config.Train.FineTune.Weights == "" && (o.FirstNorm == detector.NormFrozen || o.SecondNorm == detector.NormFrozen) {
+			a.term.Note("batch norms are frozen, but there are no weights to begin with, and so no statistics; give --fine-tune CHECKPOINT, or set detect.first_norm and detect.second_norm to batch")
 		}
 		if err := d.keepConfig(); err != nil {
 			return err
