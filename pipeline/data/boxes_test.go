@@ -115,6 +115,14 @@ func TestBoxesOfARecord(t *testing.T) {
 	}
 }
 
+func TestAnImageWithoutObjects(t *testing.T) {
+	files := boxFile(t, sets.Labelled{Encoded: slope(t, 8, 6), Height: 8, Width: 6, SourceID: "1"})
+	got := readBoxes(t, files, data.BoxOptions{Height: 4, Width: 4, Classes: 3, Objects: 2, Batch: 1, Flip: true}, 0, 3)
+	for _, b := range got {
+		tftest.Near(t, "boxes", b.boxes, make([]float32, 12), 0)
+	}
+}
+
 // An image and its boxes are mirrored together, half of the time, as a function
 // of seed and position.
 func TestFlipMirrorsImageAndBoxes(t *testing.T) {
