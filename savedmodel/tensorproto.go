@@ -15,7 +15,7 @@ import (
 // maxElements bounds a tensor that comes in by protocol.
 const maxElements = 1 << 28
 
-// FromProto turns a float or string tensor message into a value. The number of
+// FromProto turns a float, uint8 or string tensor message into a value. The number of
 // elements must be that of the shape; nothing is filled up.
 func FromProto(p *tensorpb.TensorProto) (*tfgraph.Value, error) {
 	shape := make([]int64, 0, len(p.GetTensorShape().GetDim()))
@@ -39,6 +39,18 @@ func FromProto(p *tensorpb.TensorProto) (*tfgraph.Value, error) {
 			}
 		}
 		return tfgraph.NewValue(data, shape...)
+	case typespb.DataType_DT_UINT8:
+		data := p.GetTensorContent()
+		if len(data) == 0 {
+			data = make([]byte, len(p.GetIntVal()))
+			for i, x := range p.GetIntVal() {
+				if x < 0 || x > math.MaxUint8 {
+					return nil, fmt.Errorf("savedmodel: element %d is %d; DT_UINT8 is from 0 to 255", i, x)
+				}
+				data[i] = byte(x)
+			}
+		}
+		return tfgraph.NewValue(data, shape...)
 	case typespb.DataType_DT_STRING:
 		if int64(len(p.GetStringVal())) != n || len(shape) != 1 {
 			return nil, fmt.Errorf("savedmodel: %d strings for shape %v; want a vector", len(p.GetStringVal()), shape)
@@ -49,7 +61,7 @@ func FromProto(p *tensorpb.TensorProto) (*tfgraph.Value, error) {
 		}
 		return tfgraph.Strings(list)
 	}
-	return nil, fmt.Errorf("savedmodel: tensors of type %v are not served; want DT_FLOAT or DT_STRING", p.GetDtype())
+	return nil, fmt.Errorf("savedmodel: tensors of type %v are not served; want DT_FLOAT, DT_UINT8 or DT_STRING", p.GetDtype())
 }
 
 // ToProto turns a float32, int64 or string value into a tensor message.

@@ -175,11 +175,12 @@ func columns(text []byte, sig *corepb.SignatureDef) (map[string][]byte, error) {
 
 // toProto parses one input and holds it against the signature's type and shape.
 func toProto(name string, text []byte, info *corepb.TensorInfo, maxPixels int64) (*tensorpb.TensorProto, error) {
-	isString := info.GetDtype() == typespb.DataType_DT_STRING
-	if !isString && info.GetDtype() != typespb.DataType_DT_FLOAT {
+	switch info.GetDtype() {
+	case typespb.DataType_DT_STRING, typespb.DataType_DT_FLOAT, typespb.DataType_DT_UINT8:
+	default:
 		return nil, fmt.Errorf("input %q: tensors of type %v are not served", name, info.GetDtype())
 	}
-	t, err := tensorOf(text, isString)
+	t, err := tensorOf(text, info.GetDtype() == typespb.DataType_DT_STRING)
 	if err != nil {
 		return nil, fmt.Errorf("input %q: %w", name, err)
 	}
@@ -203,7 +204,25 @@ func toProto(name string, text []byte, info *corepb.TensorInfo, maxPixels int64)
 	for _, d := range t.shape {
 		p.TensorShape.Dim = append(p.TensorShape.Dim, &shapepb.TensorShapeProto_Dim{Size: d})
 	}
+	if info.GetDtype() == typespb.DataType_DT_UINT8 {
+		p.FloatVal = nil
+		if p.TensorContent, err = pixels(t.floats); err != nil {
+			return nil, fmt.Errorf("input %q: %w", name, err)
+		}
+	}
 	return p, nil
+}
+
+// pixels are numbers as the bytes they must be.
+func pixels(numbers []float32) ([]byte, error) {
+	out := make([]byte, len(numbers))
+	for i, x := range numbers {
+		if !(x >= 0 && x <= 255) || x != float32(byte(x)) {
+			return nil, fmt.Errorf("element %d is %g; pixels are whole numbers from 0 to 255", i, x)
+		}
+		out[i] = byte(x)
+	}
+	return out, nil
 }
 
 func shapeText(s *shapepb.TensorShapeProto) string {

@@ -1,0 +1,37 @@
+package savedmodel
+
+import (
+	"slices"
+	"testing"
+
+	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
+	shapepb "github.com/wamuir/graft/tensorflow/core/framework/tensor_shape_go_proto"
+	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
+
+	"github.com/nasnet-go/nasnet/tfgraph"
+)
+
+func TestPixelsOfAMessage(t *testing.T) {
+	shape := &shapepb.TensorShapeProto{Dim: []*shapepb.TensorShapeProto_Dim{{Size: 1}, {Size: 3}}}
+	for _, p := range []*tensorpb.TensorProto{
+		{Dtype: typespb.DataType_DT_UINT8, TensorShape: shape, TensorContent: []byte{0, 7, 255}},
+		{Dtype: typespb.DataType_DT_UINT8, TensorShape: shape, IntVal: []int32{0, 7, 255}},
+	} {
+		v, err := FromProto(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := tfgraph.Data[uint8](v)
+		if err != nil || !slices.Equal(data, []uint8{0, 7, 255}) || !slices.Equal(v.Shape(), []int64{1, 3}) {
+			t.Errorf("%v of shape %v, %v", data, v.Shape(), err)
+		}
+	}
+	for _, p := range []*tensorpb.TensorProto{
+		{Dtype: typespb.DataType_DT_UINT8, TensorShape: shape, TensorContent: []byte{0, 7}},
+		{Dtype: typespb.DataType_DT_UINT8, TensorShape: shape, IntVal: []int32{0, 7, 256}},
+	} {
+		if _, err := FromProto(p); err == nil {
+			t.Errorf("%v is taken", p)
+		}
+	}
+}
