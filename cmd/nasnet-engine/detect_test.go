@@ -25,6 +25,14 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
+// A training does this in a process of its own, before anything runs.
+func TestMain(m *testing.M) {
+	if err := addUpCropsInOrder(false); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // shapesSet draws a small set.
 func shapesSet(t *testing.T) api.DetectionSet {
 	t.Helper()

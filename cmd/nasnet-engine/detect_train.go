@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/nasnet-go/nasnet/cells/detector"
@@ -45,10 +46,14 @@ func trainDetector(ctx context.Context, r api.DetectTrainRequest, emit emitter) 
 	if err != nil {
 		return api.DetectTrainResult{}, usage(err)
 	}
+	gpu := onGPU(r.Cluster)
+	if err := addUpCropsInOrder(gpu); err != nil {
+		return api.DetectTrainResult{}, err
+	}
 	o.Dir, o.Digest = r.Dir, r.Digest
 	o.OnProgress = reportDetector(emit)
 	o.OnNote = func(text string) { emit(engine.Note("%s", text)) }
-	t, err := train.New(o, boxSource(plan, r, o.Batch/o.Accumulate), detectorTower(plan, onGPU(r.Cluster)))
+	t, err := train.New(o, boxSource(plan, r, o.Batch/o.Accumulate), detectorTower(plan, gpu))
 	if err != nil {
 		return api.DetectTrainResult{}, err
 	}
@@ -61,6 +66,17 @@ func trainDetector(ctx context.Context, r api.DetectTrainRequest, emit emitter) 
 		Steps: done.Steps, Epochs: done.Epochs, Loss: done.Loss, Checkpoint: done.Checkpoint, Best: done.Best, Ended: done.Ended,
 		ResumedAt: done.ResumedAt, Seconds: done.Seconds, Params: plan.Costs(0).Trainable, ImagesPerSecond: throughput(done, o.Batch),
 	}}, nil
+}
+
+// addUpCropsInOrder makes the gradient of features that several crops share the same
+// on every run. TensorFlow's CPU kernel adds the crops up in threads that do not
+// wait for each other (crop_and_resize_op.cc), unless the process asks for
+// determinism before the first operation runs; GPUs have no such kernel.
+func addUpCropsInOrder(gpu bool) error {
+	if gpu {
+		return nil
+	}
+	return os.Setenv("TF_DETERMINISTIC_OPS", "1")
 }
 
 func countRecords(files []string) (n int64, err error) {
