@@ -65,5 +65,7 @@ func (d *detection) train(ctx context.Context) (out api.DetectTrainResult, err e
 	r := api.DetectTrainRequest{Detector: d.detector, Set: d.set, TrainRequest: api.TrainRequest{
 		Model: d.detector.Model, Dir: d.dir.Path, Digest: d.config.Digest("train", "data", "model", "detect"), Seed: d.config.Seed, Train: t, Threads: threads(d.config.Engine),
 	}}
-	return out, d.runTraining(ctx, engine.Job{Command: api.DetectTrain, OnEvent: show, Request: r}, func(members *api.Cluster) any { r.Cluster = members; return r }, &out)
+	j := engine.Job{Command: api.DetectTrain, OnEvent: show, Request: r}
+	err = d.runTraining(ctx, j, func(members *api.Cluster) any { r.Cluster = members; return r }, &out)
+	return out, err
 }

@@ -172,7 +172,9 @@ func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
 		Data:  dataRequest(c.config, c.set, 0, c.config.Data.Validation),
 		Train: t, Threads: threads(c.config.Engine),
 	}
-	return out, c.runTraining(ctx, engine.Job{Command: api.Train, OnEvent: show, Request: r}, func(members *api.Cluster) any { r.Cluster = members; return r }, &out)
+	j := engine.Job{Command: api.Train, OnEvent: show, Request: r}
+	err = c.runTraining(ctx, j, func(members *api.Cluster) any { r.Cluster = members; return r }, &out)
+	return out, err
 }
 
 // runTraining runs an engine's training here, or over the configured cluster.
