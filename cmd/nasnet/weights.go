@@ -23,8 +23,8 @@ import (
 const weightsPrefix = "model.ckpt"
 
 func (a *app) weightsCommand() *cobra.Command {
-	c := &cobra.Command{Use: "weights", Short: "Import and export weights: slim's checkpoints, Keras' as .npz"}
-	c.AddCommand(a.weightsImportCommand(), a.weightsExportCommand())
+	c := &cobra.Command{Use: "weights", Short: "Fetch, import and export weights: slim's checkpoints, Keras' as .npz"}
+	c.AddCommand(a.weightsImportCommand(), a.weightsExportCommand(), a.weightsFetchCommand())
 	return c
 }
 
