@@ -49,7 +49,7 @@ func Confusion(matrix [][]int64, names []string) (*Figure, error) {
 			p.X.Tick.Marker, p.Y.Tick.Marker = classTicks{k, false}, classTicks{k, true}
 		}
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5, float64(k)-0.5, -0.5, float64(k)-0.5
-		p.X.Padding, p.Y.Padding = 0, 0
+		p.X.Padding, p.Y.Padding = vg.Points(4), vg.Points(4)
 		return p, nil
 	}}, nil
 }

@@ -17,6 +17,8 @@ type Series struct {
 	Name string
 	X, Y []float64 // as many; what is not finite is left out
 	Dots bool      // points instead of a line
+	// Colour is the number of its colour, from 1; 0: that of its place.
+	Colour int
 }
 
 // errNothing is returned for a figure without a point.
@@ -40,43 +42,50 @@ func Lines(x, y string, series []Series) (*Figure, error) {
 	if total == 0 {
 		return nil, errNothing
 	}
-	return &Figure{width: 6 * vg.Inch, height: 3 * vg.Inch, build: func(c palette) (*plot.Plot, error) {
+	f := &Figure{width: 6 * vg.Inch, height: 3.2 * vg.Inch}
+	for i, s := range series {
+		if s.Colour == 0 {
+			series[i].Colour = i + 1
+		}
+		if len(points[i]) > 0 && len(series) > 1 {
+			f.legend = append(f.legend, entry{s.Name, series[i].Colour - 1, s.isDots(points[i])})
+		}
+	}
+	f.build = func(c palette) (*plot.Plot, error) {
 		p := base(c, x, y)
 		p.Add(grid(c))
 		for i, s := range series {
 			if len(points[i]) == 0 {
 				continue
 			}
-			if err := addSeries(p, s, points[i], c.of(i, 255)); err != nil {
+			if err := addSeries(p, points[i], s.isDots(points[i]), c.of(s.Colour-1, 255)); err != nil {
 				return nil, err
 			}
 		}
 		return p, nil
-	}}, nil
+	}
+	return f, nil
 }
 
-func addSeries(p *plot.Plot, s Series, points plotter.XYs, c color.Color) error {
-	var shown interface {
-		plot.Plotter
-		plot.Thumbnailer
-	}
-	if s.Dots || len(points) == 1 {
+// isDots tells whether points are drawn as such: one alone is no line.
+func (s Series) isDots(points plotter.XYs) bool { return s.Dots || len(points) == 1 }
+
+func addSeries(p *plot.Plot, points plotter.XYs, asDots bool, c color.Color) error {
+	if asDots {
 		dots, err := plotter.NewScatter(points)
 		if err != nil {
 			return err
 		}
 		dots.GlyphStyle = draw.GlyphStyle{Color: c, Radius: vg.Points(2), Shape: draw.CircleGlyph{}}
-		shown = dots
-	} else {
-		line, err := plotter.NewLine(points)
-		if err != nil {
-			return err
-		}
-		line.LineStyle = draw.LineStyle{Color: c, Width: vg.Points(1.6)}
-		shown = line
+		p.Add(dots)
+		return nil
 	}
-	p.Add(shown)
-	p.Legend.Add(s.Name, shown)
+	line, err := plotter.NewLine(points)
+	if err != nil {
+		return err
+	}
+	line.LineStyle = draw.LineStyle{Color: c, Width: vg.Points(1.6)}
+	p.Add(line)
 	return nil
 }
 
@@ -186,10 +195,9 @@ func Reliability(bins []Bin) (*Figure, error) {
 		}
 		whiskers.LineStyle = draw.LineStyle{Color: c.of(0, 255), Width: vg.Points(1)}
 		p.Add(diagonal, whiskers)
-		if err := addSeries(p, Series{Name: "measured, 95 %", Dots: true}, points, c.of(0, 255)); err != nil {
+		if err := addSeries(p, points, true, c.of(0, 255)); err != nil {
 			return nil, err
 		}
-		p.Legend.Left = true
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
 		return p, nil
 	}}, nil

@@ -21,6 +21,14 @@ import (
 type Figure struct {
 	width, height vg.Length
 	build         func(palette) (*plot.Plot, error)
+	legend        []entry
+}
+
+// entry is a line of the legend.
+type entry struct {
+	name   string
+	series int // its colour
+	dots   bool
 }
 
 // palette gives the colours of a drawing. Series have as many as anybody can
@@ -70,7 +78,7 @@ func (f *Figure) PNG() ([]byte, error) {
 		return nil, fmt.Errorf("plot: %w", err)
 	}
 	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(f.width, f.height), vgimg.UseDPI(144))}
-	p.Draw(framed(draw.New(c)))
+	f.draw(draw.New(c), p, light{})
 	var out bytes.Buffer
 	if _, err := c.WriteTo(&out); err != nil {
 		return nil, fmt.Errorf("plot: %w", err)
@@ -87,17 +95,39 @@ func (f *Figure) SVG(label string) (string, error) {
 	}
 	p.BackgroundColor = color.Transparent
 	c := vgsvg.New(f.width, f.height)
-	p.Draw(framed(draw.New(c)))
+	f.draw(draw.New(c), p, marked{})
 	var out bytes.Buffer
 	if _, err := c.WriteTo(&out); err != nil {
 		return "", fmt.Errorf("plot: %w", err)
 	}
-	return themed(out.String(), label)
+	return themed(out.String(), label, f.width)
 }
 
-// framed leaves a margin, so that marks and numbers at the border stay whole.
-func framed(c draw.Canvas) draw.Canvas {
-	return draw.Crop(c, vg.Points(4), -vg.Points(12), vg.Points(4), -vg.Points(6))
+// draw draws the legend above the plot, where it hides nothing, and leaves a
+// margin, so that marks and numbers at the border stay whole.
+func (f *Figure) draw(c draw.Canvas, p *plot.Plot, colours palette) {
+	c = draw.Crop(c, vg.Points(4), -vg.Points(12), vg.Points(4), -vg.Points(6))
+	style := p.Legend.TextStyle
+	style.YAlign = draw.YCenter
+	x, y := c.Min.X, c.Max.Y-vg.Points(6)
+	for _, e := range f.legend {
+		width := vg.Points(22) + style.Width(e.name) + vg.Points(14)
+		if x > c.Min.X && x+width > c.Max.X {
+			x, y = c.Min.X, y-vg.Points(15)
+		}
+		colour, middle := colours.of(e.series, 255), vg.Point{X: x + vg.Points(9), Y: y}
+		if e.dots {
+			c.DrawGlyph(draw.GlyphStyle{Color: colour, Radius: vg.Points(2.5), Shape: draw.CircleGlyph{}}, middle)
+		} else {
+			c.StrokeLine2(draw.LineStyle{Color: colour, Width: vg.Points(2)}, x, y, x+vg.Points(18), y)
+		}
+		c.FillText(style, vg.Point{X: x + vg.Points(22), Y: y}, e.name)
+		x += width
+	}
+	if len(f.legend) > 0 {
+		c.Max.Y = y - vg.Points(12)
+	}
+	p.Draw(c)
 }
 
 var (
@@ -109,15 +139,15 @@ var (
 
 // themed takes the element out of an SVG file, lets it scale and replaces the
 // marked colours by style variables.
-func themed(file, label string) (string, error) {
+func themed(file, label string, width vg.Length) (string, error) {
 	at := svgElement.FindStringSubmatchIndex(file)
 	if at == nil {
 		return "", errors.New("plot: the canvas wrote no svg element with a viewBox")
 	}
 	body := comment.ReplaceAllString(file[at[1]:], "")
-	body = family.ReplaceAllString(body, "font-family:inherit")
+	body = family.ReplaceAllString(body, "font-family:Arial,Liberation Sans,Helvetica,sans-serif") // alike in width to what was measured
 	body = markedColour.ReplaceAllStringFunc(body, variable)
-	return fmt.Sprintf(`<svg class="plot" xmlns="http://www.w3.org/2000/svg" viewBox="%s" role="img" aria-label="%s">`, file[at[2]:at[3]], escape(label)) + body, nil
+	return fmt.Sprintf(`<svg class="plot" xmlns="http://www.w3.org/2000/svg" viewBox="%s" style="max-width:%.0fpx" role="img" aria-label="%s">`, file[at[2]:at[3]], 1.5*width.Points(), escape(label)) + body, nil
 }
 
 // variable writes a marked colour as a style variable with its light default.
@@ -163,6 +193,5 @@ func base(c palette, x, y string) *plot.Plot {
 	}
 	p.Legend.TextStyle.Color = c.ink()
 	p.Legend.TextStyle.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: 11}
-	p.Legend.Top = true
 	return p
 }

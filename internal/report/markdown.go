@@ -59,7 +59,7 @@ func (m *markdown) table(t Table) {
 	m.line("|%s", cells(t.Header))
 	rule := "|"
 	for i := range t.Header {
-		if len(t.Rows) > 0 && i < len(t.Rows[0]) && numeric(t.Rows[0][i]) {
+		if t.numeric(i) {
 			rule += "---:|"
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -74,7 +75,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"anchor": func(title string) string {
 		return strings.ReplaceAll(strings.ToLower(title), " ", "-")
 	},
-	"number": numeric,
+	"numeric": func(t Table, column int) bool { return t.numeric(column) },
 	// inline and data are what our own packages drew.
 	"inline": func(f Figure) template.HTML { return template.HTML(f.SVG) },
 	"data": func(f Figure) template.URL {
@@ -93,8 +94,19 @@ func HTML(w io.Writer, d Document) error {
 	return nil
 }
 
-// numeric tells whether a cell reads as a number, to be aligned to the right.
-func numeric(cell string) bool {
-	cell = strings.TrimLeft(cell, "+-−")
-	return cell != "" && cell[0] >= '0' && cell[0] <= '9'
+// number is a number, or two of an interval.
+var number = regexp.MustCompile(`^[-+−]?[0-9][0-9.,]*(e[-+]?[0-9]+)?( to [-+−]?[0-9][0-9.,]*)?$`)
+
+// numeric tells whether a column reads as numbers, to be aligned to the right.
+func (t Table) numeric(column int) bool {
+	some := false
+	for _, row := range t.Rows {
+		if column >= len(row) || row[column] == "" {
+			continue
+		}
+		if some = number.MatchString(row[column]); !some {
+			return false
+		}
+	}
+	return some
 }

@@ -34,7 +34,7 @@ func TestHTML(t *testing.T) {
 	}
 	text := out.String()
 	for _, want := range []string{
-		"A run &lt;script&gt;", `<a href="#first-part">`, `<section id="first-part">`, "<dt>top-1</dt><dd>63.42 %</dd>", `<td class="n">0.5</td>`, "A &amp; B",
+		"A run &lt;script&gt;", `<a href="#first-part">`, `<section id="first-part">`, "<dt>top-1</dt><dd>63.42 %</dd>", `<th>arm</th><th class="n">mean</th>`, `<td>a|b</td><td class="n">0.5</td>`, "A &amp; B",
 		"<details><summary>the numbers</summary>", `<figure id="curve"><svg class="plot"><path d="M0,0"/></svg>`,
 		`<img src="data:image/svg&#43;xml;base64,PHN2Zz48c3R5bGU&#43;`, `<img src="data:image/png;base64,cG5n"`, "default-src 'none'",
 	} {
