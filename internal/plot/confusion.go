@@ -44,6 +44,7 @@ func Confusion(matrix [][]int64, names []string) (*Figure, error) {
 				reversed[k-1-i] = name
 			}
 			p.NominalY(reversed...)
+			p.X.Tick.Length = vg.Points(5) // room for the slanted names
 			p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = math.Pi/4, draw.XRight, draw.YCenter
 		} else {
 			p.X.Tick.Marker, p.Y.Tick.Marker = classTicks{k, false}, classTicks{k, true}
