@@ -51,12 +51,20 @@ func (a *app) weightsFetchCommand() *cobra.Command {
 		if err := errors.Join(checkWeights(r, o.Model, "--source", o.URL), o.Check()); err != nil {
 			return usagef("%v", err)
 		}
-		if _, err := os.Stat(r.Out); !errors.Is(err, os.ErrNotExist) {
-			return usagef("weights: %s is there already; choose another --out", r.Out)
+		if err := freeOut(r.Out); err != nil {
+			return err
 		}
 		return a.fetchWeights(c.Context(), o, r)
 	}
 	return c
+}
+
+// freeOut refuses a directory of weights that is there.
+func freeOut(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return usagef("weights: %s is there already; choose another --out", dir)
+	}
+	return nil
 }
 
 // fetched is the document of weights fetch.
