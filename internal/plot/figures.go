@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -26,6 +27,7 @@ var errNothing = errors.New("plot: there is nothing to be drawn")
 
 // Lines draws curves over a common axis.
 func Lines(x, y string, series []Series) (*Figure, error) {
+	series = slices.Clone(series) // their colours are filled in
 	points := make([]plotter.XYs, len(series))
 	total := 0
 	for i, s := range series {

@@ -66,7 +66,7 @@ func decode(t *testing.T, name string) image.Image {
 
 func TestSetsAreWhatInDLSaysTheyAre(t *testing.T) {
 	for set := 1; set <= 5; set++ {
-		dir, s := drawn(t, set, 200, 1)
+		dir, s := drawn(t, set, 100, 1)
 		side := 128
 		if set == 1 {
 			side = 256
@@ -89,7 +89,7 @@ func TestSetsAreWhatInDLSaysTheyAre(t *testing.T) {
 				t.Fatalf("set %d is not of one bit: %T", set, im)
 			}
 		}
-		if len(rows) != 200 || !reflect.DeepEqual(counts, s.Counts) || counts["test"][0]+counts["test"][1] != 40 {
+		if len(rows) != 100 || !reflect.DeepEqual(counts, s.Counts) || counts["test"][0]+counts["test"][1] != 20 {
 			t.Errorf("set %d: %d rows, counts %v, in the result %v", set, len(rows), counts, s.Counts)
 		}
 		var kept indl.Set
@@ -100,9 +100,9 @@ func TestSetsAreWhatInDLSaysTheyAre(t *testing.T) {
 	}
 }
 
-// Of 5,000 images 30 % have label 1: within four standard deviations.
+// Of 1,500 images 30 % have label 1: within four standard deviations.
 func TestThirtyPercentAreEqual(t *testing.T) {
-	const n = 5000
+	const n = 1500
 	equal := 0
 	for i := range n {
 		equal += indl.One(4, 9, i).Label
@@ -158,7 +158,7 @@ func TestLengthsAreDrawnAsTheTableSays(t *testing.T) {
 func TestInkDoesNotTellTheLabel(t *testing.T) {
 	for set := 2; set <= 5; set++ {
 		var sum, square, n [2]float64
-		for i := range 600 {
+		for i := range 400 {
 			d := indl.One(set, 5, i)
 			ink := 0.0
 			for _, p := range d.Image.(*image.Paletted).Pix {
