@@ -141,7 +141,7 @@ func (b cocoBench) ours(ctx context.Context) (t cocoTiming, err error) {
 		return t, fmt.Errorf("detect score: %w: %s", err, stderr.String())
 	}
 	t.Seconds, t.Memory = time.Since(begin).Seconds(), peakMemory(cmd.ProcessState)
-	var doc scored
+	var doc detectionScore
 	err = json.Unmarshal(text, &doc)
 	t.Metrics = doc.Metrics.Numbers()
 	return t, err

@@ -111,6 +111,7 @@ func TestTheChainSurvivesKills(t *testing.T) {
 	}
 	t.Run("predict", func(t *testing.T) { predictsFiles(t, nasnet, straight) })
 	t.Run("export", func(t *testing.T) { exportsOptions(t, nasnet, straight) })
+	t.Run("eval", func(t *testing.T) { evalMeasuresAll(t, nasnet, straight) })
 	t.Run("python", func(t *testing.T) { pythonAgrees(t, straight) })
 }
 

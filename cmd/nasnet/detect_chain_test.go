@@ -50,7 +50,7 @@ func TestDetectorsFromDataToServer(t *testing.T) {
 	detectRun(t, train...)
 	detectRun(t, train...) // over already
 
-	var score scored
+	var score detectionScore
 	if err := json.Unmarshal(detectRun(t, "detect", "eval", "--run", run, "--json"), &score); err != nil || score.Counts.Images != 100 || score.Counts.Detections == 0 {
 		t.Fatalf("%+v, %v", score, err)
 	}
@@ -177,7 +177,7 @@ func predictsPictures(t *testing.T, dir, run string, l sets.Labelled) {
 	}
 	for _, from := range [][]string{{"--run", run}, {"--saved-model", filepath.Join(run, "export", "1")}} {
 		args := append([]string{"detect", "predict", file, "--score", "0", "--out", filepath.Join(dir, "found"), "--json"}, from...)
-		var list []predicted
+		var list []objectsIn
 		if err := json.Unmarshal(detectRun(t, args...), &list); err != nil || len(list) != 1 || len(list[0].Found) == 0 || list[0].Found[0].Name == "" {
 			t.Fatalf("%v: %+v, %v", from, list, err)
 		}

@@ -19,8 +19,8 @@ import (
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 )
 
-// predicted is what detect predict found in an image.
-type predicted struct {
+// objectsIn is what detect predict found in an image.
+type objectsIn struct {
 	api.FoundIn
 	Picture string `json:"picture,omitempty"` // with the boxes
 }
@@ -73,8 +73,8 @@ func (a *app) detectPredictCommand() *cobra.Command {
 }
 
 // namedAbove keeps what scores enough, and names it where the detector did not.
-func namedAbove(found api.DetectPredictResult, names []string, least float64) []predicted {
-	list := []predicted{}
+func namedAbove(found api.DetectPredictResult, names []string, least float64) []objectsIn {
+	list := []objectsIn{}
 	for _, in := range found.Files {
 		kept := []api.Found{}
 		for _, f := range in.Found {
@@ -87,14 +87,14 @@ func namedAbove(found api.DetectPredictResult, names []string, least float64) []
 			kept = append(kept, f)
 		}
 		in.Found = kept
-		list = append(list, predicted{FoundIn: in})
+		list = append(list, objectsIn{FoundIn: in})
 	}
 	return list
 }
 
 // drawFound writes each picture with its boxes into a directory, and all of them
 // into one; neither if they have no name.
-func drawFound(list []predicted, out, sheet string) error {
+func drawFound(list []objectsIn, out, sheet string) error {
 	var tiles []contactsheet.Tile
 	for i, p := range list {
 		if out == "" && sheet == "" {
@@ -121,7 +121,7 @@ func drawFound(list []predicted, out, sheet string) error {
 }
 
 // tile is the picture with its boxes.
-func (p predicted) tile() (contactsheet.Tile, error) {
+func (p objectsIn) tile() (contactsheet.Tile, error) {
 	f, err := os.Open(p.File)
 	if err != nil {
 		return contactsheet.Tile{}, err
@@ -155,7 +155,7 @@ func writePicture(path string, t contactsheet.Tile) error {
 	return durable.WriteFile(path, encoded.Bytes(), 0o644)
 }
 
-func (a *app) sayFound(list []predicted) error {
+func (a *app) sayFound(list []objectsIn) error {
 	if a.json {
 		return a.document(list)
 	}

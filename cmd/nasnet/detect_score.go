@@ -18,8 +18,8 @@ type scoreFlags struct {
 	policy                     coco.Policy
 }
 
-// scored is the document of detect score.
-type scored struct {
+// detectionScore is the document of detect score.
+type detectionScore struct {
 	Metrics    coco.Summary    `json:"metrics"`
 	PerIoU     []float64       `json:"per_iou_AP"`
 	Categories []categoryScore `json:"per_category,omitempty"`
@@ -106,8 +106,8 @@ func (a *app) detectScore(f scoreFlags) error {
 	return a.sayScore(doc)
 }
 
-func scoreDocument(set *coco.Dataset, r *coco.Results, s *coco.Score) scored {
-	doc := scored{
+func scoreDocument(set *coco.Dataset, r *coco.Results, s *coco.Score) detectionScore {
+	doc := detectionScore{
 		Metrics: s.Summary(), PerIoU: s.AtThreshold(),
 		Counts:  scoreCounts{Images: len(set.Images), Objects: len(set.Objects), Categories: len(set.Categories), Detections: r.Added},
 		Remarks: remarks{set.Remarks, r.Remarks}, LeftOut: remarks{set.LeftOut, r.LeftOut},
@@ -123,7 +123,7 @@ func scoreDocument(set *coco.Dataset, r *coco.Results, s *coco.Score) scored {
 	return doc
 }
 
-func (a *app) sayScore(d scored) error {
+func (a *app) sayScore(d detectionScore) error {
 	a.say("%d detections for %d objects (%d crowds) of %d categories in %d images", d.Counts.Detections, d.Counts.Objects, d.Counts.Crowd, d.Counts.Categories, d.Counts.Images)
 	for _, line := range []struct {
 		what   string

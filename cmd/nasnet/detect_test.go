@@ -32,7 +32,7 @@ func TestDetectScore(t *testing.T) {
 	gt, plot := scoreFile(t, dir, "gt.json", scoreSet), filepath.Join(dir, "pr.svg")
 	dt := scoreFile(t, dir, "dt.json", "["+scoreHit+"]")
 	code, stdout, stderr := nasnet("detect", "score", "--annotations", gt, "--results", dt, "--json", "--per-class", "--plot", plot)
-	var d scored
+	var d detectionScore
 	if err := json.Unmarshal([]byte(stdout), &d); code != 0 || err != nil {
 		t.Fatalf("%d %v\n%s%s", code, err, stdout, stderr)
 	}

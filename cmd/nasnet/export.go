@@ -88,7 +88,8 @@ func (c *chain) export(ctx context.Context, checkpoint string, accuracy api.Eval
 	final := filepath.Join(base, strconv.FormatInt(number, 10))
 	if _, err := os.Stat(final); err == nil {
 		out.Dir = final
-		return out, c.checkExport(ctx, checkpoint, &out)
+		err = c.checkExport(ctx, checkpoint, &out)
+		return out, err
 	}
 	staging := filepath.Join(base, ".unchecked") // the run is locked: nobody else's
 	if err := os.RemoveAll(staging); err != nil {

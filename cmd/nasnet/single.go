@@ -137,15 +137,23 @@ func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
 func (a *app) evalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "eval", Short: "Measure a run's network on the 10,000 test images", Args: cobra.NoArgs,
-		Example: "  nasnet eval --run runs/quickstart --json",
+		Example: "  nasnet eval --run runs/quickstart --json\n  nasnet eval --run runs/quickstart --compare runs/other/predictions.csv --per-class --reference",
 	}
-	best := bestFlag(c)
+	best, scores := bestFlag(c), scoringFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := scores.prepare(); err != nil {
+			return err
+		}
 		s, _, out, err := a.evaluated(c, *best)
 		if err != nil {
 			return err
 		}
-		return errors.Join(a.document(out), s.dir.Close())
+		defer s.dir.Close()
+		doc, err := s.scoreTest(scores, out)
+		if err != nil {
+			return err
+		}
+		return a.evaluation(doc, scores.perClass, s.dir.Path)
 	}
 	return c
 }

@@ -23,8 +23,8 @@ import (
 const weightsPrefix = "model.ckpt"
 
 func (a *app) weightsCommand() *cobra.Command {
-	c := &cobra.Command{Use: "weights", Short: "Import and export weights: slim's checkpoints, Keras' as .npz"}
-	c.AddCommand(a.weightsImportCommand(), a.weightsExportCommand())
+	c := &cobra.Command{Use: "weights", Short: "Fetch, import and export weights: slim's checkpoints, Keras' as .npz"}
+	c.AddCommand(a.weightsImportCommand(), a.weightsExportCommand(), a.weightsFetchCommand())
 	return c
 }
 
@@ -54,8 +54,8 @@ func (a *app) weightsImportCommand() *cobra.Command {
 		if err := checkWeights(r, name, "--source", r.Source); err != nil {
 			return err
 		}
-		if _, err := os.Stat(r.Out); !errors.Is(err, os.ErrNotExist) {
-			return usagef("weights: %s is there already; choose another --out", r.Out)
+		if err := freeOut(r.Out); err != nil {
+			return err
 		}
 		out, err := a.importWeights(c.Context(), r, name)
 		if err != nil {

@@ -2,6 +2,7 @@ package download
 
 import (
 	"context"
+	"crypto/md5" // of a publisher that states nothing better; who could forge it could forge the statement
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -28,7 +29,8 @@ var (
 type Options struct {
 	URL    string // http or https
 	Path   string // of the finished file; Path + ".part" holds what has arrived so far
-	SHA256 string // hex, of the whole file; required, for nothing unverified is published
+	SHA256 string // hex, of the whole file; nothing unverified is published
+	MD5    string // hex, instead, where that is all its publisher states
 	Size   int64  // bytes, exact; required, and the cap on what is accepted
 
 	ConnectTimeout time.Duration // from the request to the reply's header; default 8 s
@@ -65,8 +67,8 @@ func (o Options) orDefault() Options {
 // where it broke. ErrHash: the content is wrong, and was deleted.
 func File(ctx context.Context, o Options) error {
 	o = o.orDefault()
-	if o.SHA256 == "" || o.Size <= 0 {
-		return fmt.Errorf("download: %s: neither size nor SHA-256 may be missing", o.URL)
+	if (o.SHA256 == "" && o.MD5 == "") || o.Size <= 0 {
+		return fmt.Errorf("download: %s: neither size nor hash may be missing", o.URL)
 	}
 	f := &fetch{Options: o, part: o.Path + ".part", client: client(o.ConnectTimeout)}
 	defer f.client.CloseIdleConnections()
@@ -250,24 +252,30 @@ func (f *fetch) copy(out *os.File, body io.Reader, alive func()) error {
 
 // publish verifies the complete part file and gives it its name.
 func (f *fetch) publish() error {
-	sum, err := hashAndSync(f.part)
+	sums, err := hashAndSync(f.part)
 	if err != nil {
 		return err
 	}
-	if sum != f.SHA256 {
-		return errors.Join(
-			fmt.Errorf("%w: SHA-256 is %s, expected is %s; the file was deleted", ErrHash, sum, f.SHA256),
-			os.Remove(f.part))
+	if f.SHA256 != "" && sums.sha256 != f.SHA256 {
+		err = fmt.Errorf("%w: SHA-256 is %s, expected is %s; the file was deleted", ErrHash, sums.sha256, f.SHA256)
+	} else if f.MD5 != "" && sums.md5 != f.MD5 {
+		err = fmt.Errorf("%w: MD5 is %s, expected is %s; the file was deleted", ErrHash, sums.md5, f.MD5)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.part))
 	}
 	return durable.Rename(f.part, f.Path)
 }
 
-func hashAndSync(path string) (string, error) {
+// sums are a file's hashes, in hex.
+type sums struct{ sha256, md5 string }
+
+func hashAndSync(path string) (sums, error) {
 	in, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return "", err
+		return sums{}, err
 	}
-	h := sha256.New()
-	_, err = io.Copy(h, in)
-	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, in.Sync(), in.Close())
+	strong, weak := sha256.New(), md5.New()
+	_, err = io.Copy(io.MultiWriter(strong, weak), in)
+	return sums{hex.EncodeToString(strong.Sum(nil)), hex.EncodeToString(weak.Sum(nil))}, errors.Join(err, in.Sync(), in.Close())
 }

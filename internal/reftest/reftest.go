@@ -44,9 +44,17 @@ func moduleRoot(t testing.TB) string {
 // Python runs a script with TensorFlow at hand and returns what it prints.
 func Python(t testing.TB, script string, args ...string) string {
 	t.Helper()
-	python := findPython()
+	return PythonWith(t, "tensorflow", script, args...)
+}
+
+// PythonWith runs a script with a module, and those that come with it, at hand
+// and returns what it prints. NASNET_PYTHON may list several interpreters, as
+// PATH does; the first that has the module is taken.
+func PythonWith(t testing.TB, module, script string, args ...string) string {
+	t.Helper()
+	python := findPython(module)
 	if python == "" {
-		t.Skip("no Python with TensorFlow is here (set NASNET_PYTHON, or run `make peers`)")
+		t.Skipf("no Python with %s is here (set NASNET_PYTHON, or run `make peers`)", module)
 	}
 	cmd := exec.Command(python, append([]string{"-c", script}, args...)...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
@@ -62,20 +70,25 @@ func Python(t testing.TB, script string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-var findPython = sync.OnceValue(func() string {
-	candidates := []string{os.Getenv("NASNET_PYTHON")}
+var found sync.Map // module to interpreter, "" for none
+
+func findPython(module string) string {
+	if python, ok := found.Load(module); ok {
+		return python.(string)
+	}
+	candidates := filepath.SplitList(os.Getenv("NASNET_PYTHON"))
 	if cache, err := os.UserCacheDir(); err == nil {
 		candidates = append(candidates, filepath.Join(cache, "nasnet", "peers", "bin", "python"))
 	}
-	for _, c := range append(candidates, "python3") {
-		if c == "" {
-			continue
-		}
-		// find_spec, not import: an import takes seconds.
-		cmd := exec.Command(c, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('tensorflow') is None)")
-		if cmd.Run() == nil {
-			return c
-		}
+	candidates = append(candidates, "python3")
+	// find_spec, not import: an import takes seconds.
+	has := func(python string) bool {
+		return exec.Command(python, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)", module).Run() == nil
 	}
-	return ""
-})
+	python := ""
+	if i := slices.IndexFunc(candidates, has); i >= 0 {
+		python = candidates[i]
+	}
+	found.Store(module, python)
+	return python
+}

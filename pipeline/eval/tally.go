@@ -1,8 +1,3 @@
-// Package eval measures trained networks: top-1 and top-5 with confidence
-// intervals, loss.
-//
-// Caveat: an interval says what another draw of as many images from the same
-// source would give, nothing of another training or another source.
 package eval
 
 import (
@@ -29,17 +24,20 @@ func (t *Tally) Add(logits []float32, classes []int64) error {
 		if class < 0 || class >= int64(k) {
 			return fmt.Errorf("eval: class %d of an image is not in 0..%d", class, k-1)
 		}
-		rank := Rank(row, int(class))
-		t.images++
-		if rank == 0 {
-			t.top1++
-		}
-		if rank < 5 {
-			t.top5++
-		}
-		t.loss += crossEntropy(row, int(class))
+		t.count(Rank(row, int(class)), crossEntropy(row, int(class)))
 	}
 	return nil
+}
+
+func (t *Tally) count(rank int, loss float64) {
+	t.images++
+	if rank == 0 {
+		t.top1++
+	}
+	if rank < 5 {
+		t.top5++
+	}
+	t.loss += loss
 }
 
 // Rank is how many classes come before the given one.
@@ -54,6 +52,11 @@ func Rank(logits []float32, class int) int {
 }
 
 func crossEntropy(logits []float32, class int) float64 {
+	return logSumExp(logits) - float64(logits[class])
+}
+
+// logSumExp is the logarithm of the sum of exponentials, without overflow.
+func logSumExp(logits []float32) float64 {
 	largest := float64(logits[0])
 	for _, x := range logits {
 		largest = math.Max(largest, float64(x))
@@ -62,37 +65,27 @@ func crossEntropy(logits []float32, class int) float64 {
 	for _, x := range logits {
 		sum += math.Exp(float64(x) - largest)
 	}
-	return math.Log(sum) + largest - float64(logits[class])
+	return math.Log(sum) + largest
 }
 
 // Result is a measurement; shares are 0..1.
 type Result struct {
-	Images         int64
-	Top1, Top5     float64
-	Top1CI, Top5CI [2]float64 // Wilson, 95 %
-	Loss           float64    // mean cross entropy, nats
+	Images int64      `json:"images"`
+	Top1   float64    `json:"top1"`
+	Top5   float64    `json:"top5"`
+	Top1CI [2]float64 `json:"top1_ci95"` // Wilson, 95 %
+	Top5CI [2]float64 `json:"top5_ci95"`
+	Loss   float64    `json:"loss"` // mean cross entropy, nats
 }
 
 // Result returns what was counted so far.
 func (t *Tally) Result() Result {
 	n := max(1, t.images)
 	return Result{
-		Images: t.images, Top1: float64(t.top1) / float64(n), Top5: float64(t.top5) / float64(n),
+		Images: t.images, Top1: share(t.top1, t.images), Top5: share(t.top5, t.images),
 		Top1CI: Wilson(t.top1, t.images, z95), Top5CI: Wilson(t.top5, t.images, z95), Loss: t.loss / float64(n),
 	}
 }
 
-// z95 is the normal distribution's 97.5 % point.
-const z95 = 1.959963984540054
-
-// Wilson is the score interval of a share of k in n, z deviations wide (Wilson
-// 1927).
-func Wilson(k, n int64, z float64) [2]float64 {
-	if n == 0 {
-		return [2]float64{0, 1}
-	}
-	p, m := float64(k)/float64(n), float64(n)
-	centre := (p + z*z/(2*m)) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return [2]float64{math.Max(0, centre-half), math.Min(1, centre+half)}
-}
+// share is k of n, 0 where there is nothing.
+func share(k, n int64) float64 { return float64(k) / float64(max(1, n)) }
