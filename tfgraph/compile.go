@@ -86,7 +86,7 @@ func (c *capture) run(s *Scope, name string, outs []Tensor) (Operation, error) {
 	}
 	def, err := functionDef(raw, name, params, results)
 	if err == nil {
-		err = c.g.importLibrary(def)
+		err = c.g.importLibrary(def, raw)
 	}
 	if err != nil {
 		return Operation{}, err

@@ -47,8 +47,9 @@ func (s *Scope) Define(name string, args []Spec, body func(s *Scope, args []Tens
 	if s.g.err != nil {
 		return Func{}
 	}
-	name = s.g.unique("function/" + name)[len("function/"):]
+	name = s.g.library + s.g.unique("function/" + name)[len("function/"):]
 	inner := New()
+	inner.library = name + "_"
 	params := make([]Tensor, len(args))
 	for i, a := range args {
 		params[i] = Placeholder(inner.Root(), fmt.Sprintf("arg%d", i), a.DType, a.Shape)
@@ -80,7 +81,7 @@ func (s *Scope) Define(name string, args []Spec, body func(s *Scope, args []Tens
 	}
 	def, err := functionDef(raw, name, names(params), names(results))
 	if err == nil {
-		err = s.g.importLibrary(def)
+		err = s.g.importLibrary(def, raw)
 	}
 	if err != nil {
 		s.Fail("function %s: %v", name, err)
@@ -88,16 +89,48 @@ func (s *Scope) Define(name string, args []Spec, body func(s *Scope, args []Tens
 	return f
 }
 
-// importLibrary adds one function to the graph's library.
-func (g *Graph) importLibrary(def *funcpb.FunctionDef) error {
+// importLibrary adds one function to the graph's library, and those that its
+// body's definition has.
+func (g *Graph) importLibrary(def *funcpb.FunctionDef, body []byte) error {
+	var inner graphpb.GraphDef
+	if err := proto.Unmarshal(body, &inner); err != nil {
+		return err
+	}
 	b, err := proto.Marshal(&graphpb.GraphDef{
 		Versions: &versionpb.VersionDef{Producer: producer},
-		Library:  &funcpb.FunctionDefLibrary{Function: []*funcpb.FunctionDef{def}},
+		Library:  &funcpb.FunctionDefLibrary{Function: append(inner.GetLibrary().GetFunction(), def)},
 	})
 	if err != nil {
 		return err
 	}
 	return g.tf.Import(b, "")
+}
+
+// Branch is one of the ways of [Scope.Case].
+type Branch func(s *Scope, args []Tensor) []Tensor
+
+// Case computes one of several branches, which index, an int32 scalar, chooses;
+// the last where it lies outside. All get args and give results of the same types.
+func (s *Scope) Case(index Tensor, args []Tensor, branches ...Branch) []Tensor {
+	specs, in := make([]Spec, len(args)), make([]DataType, len(args))
+	for i, a := range args {
+		specs[i], in[i] = SpecOf(a), a.DType()
+	}
+	fns := make([]Func, len(branches))
+	for i, b := range branches {
+		fns[i] = s.Define(fmt.Sprintf("case%d", i), specs, b)
+	}
+	var out []DataType
+	var shapes []Shape
+	for _, o := range fns[0].Outputs {
+		out, shapes = append(out, o.DType), append(shapes, o.Shape)
+	}
+	op := s.AddFuncOp("StatelessCase", Attrs{"Tin": in, "Tout": out, "branches": fns, "output_shapes": shapes}, index, args)
+	results := make([]Tensor, len(out))
+	for i := range results {
+		results[i] = op.Output(i)
+	}
+	return results
 }
 
 // functionDef converts a GraphDef to a FunctionDef through the C API. Arguments
@@ -223,6 +256,12 @@ func attrValue(v any) (*attrpb.AttrValue, error) {
 	switch v := v.(type) {
 	case Func:
 		return &attrpb.AttrValue{Value: &attrpb.AttrValue_Func{Func: &attrpb.NameAttrList{Name: v.Name}}}, nil
+	case []Func:
+		list := &attrpb.AttrValue_ListValue{}
+		for _, f := range v {
+			list.Func = append(list.Func, &attrpb.NameAttrList{Name: f.Name})
+		}
+		return &attrpb.AttrValue{Value: &attrpb.AttrValue_List{List: list}}, nil
 	case string:
 		return &attrpb.AttrValue{Value: &attrpb.AttrValue_S{S: []byte(v)}}, nil
 	case int:

@@ -33,6 +33,9 @@ type Graph struct {
 	tf    *tf.Graph
 	used  map[string]int // next suffix of a node name
 	funcs map[string]bool
+	// library begins the names of functions of a function's body, which all stand
+	// in one library.
+	library string
 	// filled are the constant tensors of Filled, by value, shape and device.
 	filled map[string]Tensor
 	// overrides are gradients of ours, by the name of the tensor they are of.

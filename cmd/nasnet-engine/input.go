@@ -15,15 +15,15 @@ import (
 // that pays for its start.
 func inputRate(ctx context.Context, r api.InputRateRequest, emit emitter) (api.InputRateResult, error) {
 	g := tfgraph.New()
-	records := data.Records{Files: r.Files, LabelOffset: 1, JPEG: true}
-	o := data.RecordOptions{Batch: r.Batch, Shuffle: true, Repeat: true, Seed: 1, Threads: r.Threads}
-	if o.Train = (&data.Distortion{Height: r.Size, Width: r.Size, Colour: true}); r.Decode {
-		o.Train = nil
-	}
-	in, err := data.NewRecordInput(g.Root(), "input", records, o)
+	records, err := data.OpenRecords(data.Records{Files: r.Files, LabelOffset: 1, JPEG: true})
 	if err != nil {
 		return api.InputRateResult{}, err
 	}
+	o := data.RecordOptions{Batch: r.Batch, Shuffle: true, Repeat: true, Seed: 1, Threads: r.Threads}
+	if o.Train = (&data.Distortion{Height: r.Size, Width: r.Size, Flip: true, Colour: true}); r.Decode {
+		o.Train = nil
+	}
+	in := data.NewRecordInput(g.Root(), "input", records, o)
 	sess, err := tfgraph.NewSession(g, tfgraph.SessionOptions{})
 	if err != nil {
 		return api.InputRateResult{}, err

@@ -16,6 +16,9 @@ type Preparation struct {
 	// pixel centres not at the half, no antialiasing. slim's networks were
 	// trained and measured with it. Otherwise bilinear with antialiasing.
 	Legacy bool
+	// Crops above 1 asks for so many views of an image: 5 are the central crop and
+	// those at the corners, 10 these and their mirror images.
+	Crops int64
 }
 
 // InceptionEval is slim's preprocessing for evaluation (preprocessing/
@@ -83,6 +86,37 @@ func (p Preparation) image(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
 func legacyResize(s *tfgraph.Scope, x tfgraph.Tensor, h, w int64) tfgraph.Tensor {
 	attrs := tfgraph.Attrs{"align_corners": false, "half_pixel_centers": false}
 	return s.One("ResizeBilinear", attrs, tfgraph.Cast(s, x, tfgraph.Float32), tfgraph.Vector(s, int32(h), int32(w)))
+}
+
+// prepared brings one picture, uint8 [·,·,3], to [H,W,3] float32, or to
+// [Crops,H,W,3] of several crops.
+func (p Preparation) prepared(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
+	if p.Crops <= 1 {
+		return tfgraph.Reshape(s, standardize(s, tfgraph.ExpandDims(s, p.image(s, x), 0), p.Standardize), p.Height, p.Width, 3)
+	}
+	if p.Crops != 5 && p.Crops != 10 {
+		return s.Fail("%d crops of an image; want 1, 5 or 10", p.Crops)
+	}
+	whole := p
+	whole.Crop = 0
+	views := []tfgraph.Tensor{p.image(s, x)}
+	for corner := range 4 {
+		views = append(views, whole.image(s, cornerCrop(s, x, p.Crop, corner)))
+	}
+	y := standardize(s, tfgraph.Stack(s, 0, views...), p.Standardize) // [5,H,W,3]
+	if p.Crops == 10 {
+		y = tfgraph.Concat(s, 0, y, s.One("ReverseV2", nil, y, tfgraph.Vector(s, int32(2)))) // [10,H,W,3]
+	}
+	return y
+}
+
+// cornerCrop keeps a share of each side at a corner: 0 to 3, row by row.
+func cornerCrop(s *tfgraph.Scope, x tfgraph.Tensor, share float64, corner int) tfgraph.Tensor {
+	size := tfgraph.Cast(s, tfgraph.Slice(s, tfgraph.ShapeOf(s, x), []int32{0}, []int32{2}), tfgraph.Float64) // [2]
+	kept := tfgraph.Cast(s, tfgraph.Mul(s, size, tfgraph.Scalarc(s, share)), tfgraph.Int32)
+	rest := tfgraph.Sub(s, tfgraph.Cast(s, size, tfgraph.Int32), kept)
+	begin := tfgraph.Mul(s, rest, tfgraph.Vector(s, int32(corner/2), int32(corner%2)))
+	return s.One("Slice", nil, x, tfgraph.Concat(s, 0, begin, tfgraph.Vector(s, int32(0))), tfgraph.Concat(s, 0, kept, tfgraph.Vector(s, int32(-1))))
 }
 
 // centralCrop keeps the middle of a picture as tf.image.central_crop does: it

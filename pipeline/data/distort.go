@@ -8,68 +8,122 @@ import "github.com/nasnet-go/nasnet/tfgraph"
 // mirrored every second time, brightness and saturation changed, pixels in -1..1.
 type Distortion struct {
 	Height, Width int64
-	Colour        bool // change brightness and saturation
+	CropArea      float64     // the smallest box, as a share of the area; 0: slim's 0.05; 1: the whole image always
+	Flip          bool        // mirror left to right every second time
+	Colour        bool        // change brightness and saturation
+	RandAugment   RandAugment // besides
+	Cutout        int64       // side of a square set to the middle grey, pixels; 0: none
+	Standardize   Standardize // "": Inception
 }
 
-// Sites keep the random numbers of one image apart.
+// The random numbers of one image.
+const (
+	drawMirror = iota
+	drawBrightness
+	drawSaturation
+	drawOrder
+	drawCutRow
+	drawCutColumn
+	drawRandAugment // and as many as it takes
+)
+
+// Sites keep an image's random numbers apart.
 const (
 	siteBox = iota + 1
 	siteMirror
-	siteBrightness
-	siteSaturation
-	siteOrder
+	siteDraws
 )
 
-// image decodes and distorts one encoded image to [H,W,3] float32. key [2] decides
-// all that is random. Of a JPEG the box alone is decoded.
-func (d Distortion) image(s *tfgraph.Scope, encoded, key tfgraph.Tensor, jpeg bool) tfgraph.Tensor {
+// image decodes and distorts one encoded image to [H,W,3] float32. shape is a
+// JPEG's, of which the box alone is decoded; nil if it may be something else. key
+// [2] decides all that is random.
+func (d Distortion) image(s *tfgraph.Scope, encoded, shape, key tfgraph.Tensor) tfgraph.Tensor {
 	seed := func(site int64) tfgraph.Tensor {
 		return tfgraph.Add(s, tfgraph.Mul(s, key, tfgraph.Vector(s, int64(31), 1)), tfgraph.Vector(s, site, 0)) // [2]
 	}
-	uniform := func(site int64) tfgraph.Tensor { // scalar in [0,1)
-		return tfgraph.Reshape(s, tfgraph.StatelessUniform(s, tfgraph.Vector(s, int32(1)), seed(site)))
-	}
-	var x tfgraph.Tensor // uint8 [h,w,3]
-	if jpeg {
-		begin, size := d.box(s, s.One("ExtractJpegShape", nil, encoded), seed(siteBox))
-		window := tfgraph.Concat(s, 0, tfgraph.Slice(s, begin, []int32{0}, []int32{2}), tfgraph.Slice(s, size, []int32{0}, []int32{2}))
-		x = s.One("DecodeAndCropJpeg", tfgraph.Attrs{"channels": 3}, encoded, window)
-	} else {
-		whole := decodeRGB(s, encoded)
-		begin, size := d.box(s, tfgraph.ShapeOf(s, whole), seed(siteBox))
-		x = s.One("Slice", nil, whole, begin, size)
-	}
+	x := d.crop(s, encoded, shape, seed(siteBox)) // uint8 [h,w,3]
 	y := s.One("ResizeBilinear", tfgraph.Attrs{"align_corners": false, "half_pixel_centers": false},
 		tfgraph.ExpandDims(s, x, 0), tfgraph.Vector(s, int32(d.Height), int32(d.Width))) // [1,H,W,3] 0..255
-	y = tfgraph.Scale(s, tfgraph.Reshape(s, y, d.Height, d.Width, 3), 1.0/255)
-	half := tfgraph.Scalarc(s, float32(0.5))
-	mirrored := tfgraph.Less(s, tfgraph.Stack(s, 0, tfgraph.Scalarc(s, float32(1)), uniform(siteMirror), tfgraph.Scalarc(s, float32(1))), half) // [3]
-	y = s.One("Reverse", nil, y, mirrored)
-	if d.Colour {
-		y = d.colour(s, y, uniform)
+	y = tfgraph.Reshape(s, y, d.Height, d.Width, 3)
+	n := drawRandAugment + d.RandAugment.draws()
+	draws := tfgraph.StatelessUniform(s, tfgraph.Vector(s, int32(n)), seed(siteDraws)) // [n] in [0,1)
+	draw := func(i int) tfgraph.Tensor {
+		return tfgraph.Reshape(s, tfgraph.Slice(s, draws, []int32{int32(i)}, []int32{1}))
 	}
-	return tfgraph.Scale(s, tfgraph.Sub(s, y, half), 2)
+	if d.Flip {
+		one, half := tfgraph.Vector(s, float32(1)), tfgraph.Scalarc(s, float32(0.5))
+		mirrored := tfgraph.Less(s, tfgraph.Concat(s, 0, one, tfgraph.Slice(s, draws, []int32{drawMirror}, []int32{1}), one), half) // [3]
+		y = s.One("Reverse", nil, y, mirrored)
+	}
+	if d.Colour {
+		y = d.colour(s, y, draw)
+	}
+	y = d.RandAugment.apply(s, y, func(i int) tfgraph.Tensor { return draw(drawRandAugment + i) })
+	how := d.Standardize
+	if how == "" {
+		how = Inception
+	}
+	y = tfgraph.Reshape(s, standardize(s, tfgraph.ExpandDims(s, y, 0), how), d.Height, d.Width, 3)
+	if d.Cutout > 0 {
+		y = tfgraph.Mul(s, y, square(s, draw(drawCutRow), draw(drawCutColumn), d.Height, d.Width, d.Cutout))
+	}
+	return y
+}
+
+// crop decodes a random box of an image.
+func (d Distortion) crop(s *tfgraph.Scope, encoded, shape, seed tfgraph.Tensor) tfgraph.Tensor {
+	if shape == (tfgraph.Tensor{}) {
+		whole := decodeRGB(s, encoded)
+		begin, size := d.box(s, tfgraph.ShapeOf(s, whole), seed)
+		return s.One("Slice", nil, whole, begin, size)
+	}
+	begin, size := d.box(s, shape, seed)
+	window := tfgraph.Concat(s, 0, tfgraph.Slice(s, begin, []int32{0}, []int32{2}), tfgraph.Slice(s, size, []int32{0}, []int32{2}))
+	return s.One("DecodeAndCropJpeg", tfgraph.Attrs{"channels": 3}, encoded, window)
 }
 
 // box samples where to crop an image of the given shape, int32 [3]: begin and
 // size, int32 [3] each.
 func (d Distortion) box(s *tfgraph.Scope, shape, seed tfgraph.Tensor) (begin, size tfgraph.Tensor) {
-	whole := tfgraph.Const(s, []float32{0, 0, 1, 1}, 1, 1, 4)
+	whole, least := tfgraph.Const(s, []float32{0, 0, 1, 1}, 1, 1, 4), d.CropArea
+	if least == 0 {
+		least = 0.05
+	}
+	if least >= 1 {
+		begin := tfgraph.Vector(s, int32(0), 0, 0)
+		return begin, shape
+	}
 	op := s.Add("StatelessSampleDistortedBoundingBox", tfgraph.Attrs{
-		"aspect_ratio_range": []float32{0.75, 1.33}, "area_range": []float32{0.05, 1}, "max_attempts": 100, "use_image_if_no_bounding_boxes": true,
+		"aspect_ratio_range": []float32{0.75, 1.33}, "area_range": []float32{float32(least), 1}, "max_attempts": 100, "use_image_if_no_bounding_boxes": true,
 	}, shape, whole, tfgraph.Scalarc(s, float32(0.1)), seed)
 	return op.Output(0), op.Output(1)
 }
 
-// colour changes brightness by up to 32/255 and saturation by a factor of 0.5 to
-// 1.5, in either order, and keeps the pixels in 0..1.
-func (d Distortion) colour(s *tfgraph.Scope, x tfgraph.Tensor, uniform func(int64) tfgraph.Tensor) tfgraph.Tensor {
-	const most = 32.0 / 255
-	delta := tfgraph.Sub(s, tfgraph.Scale(s, uniform(siteBrightness), 2*most), tfgraph.Scalarc(s, float32(most)))
-	factor := tfgraph.Add(s, uniform(siteSaturation), tfgraph.Scalarc(s, float32(0.5)))
+// colour changes brightness by up to 32/255 of the range and saturation by a
+// factor of 0.5 to 1.5, in either order, and keeps the pixels in 0..255.
+func (d Distortion) colour(s *tfgraph.Scope, x tfgraph.Tensor, draw func(int) tfgraph.Tensor) tfgraph.Tensor {
+	const most = 32
+	delta := tfgraph.Sub(s, tfgraph.Scale(s, draw(drawBrightness), 2*most), tfgraph.Scalarc(s, float32(most)))
+	factor := tfgraph.Add(s, draw(drawSaturation), tfgraph.Scalarc(s, float32(0.5)))
 	zero := tfgraph.Scalarc(s, float32(0)) // saturation is the dear part: one for both orders
-	first := tfgraph.Less(s, uniform(siteOrder), tfgraph.Scalarc(s, float32(0.5)))
+	first := tfgraph.Less(s, draw(drawOrder), tfgraph.Scalarc(s, float32(0.5)))
 	before, after := tfgraph.Select(s, first, delta, zero), tfgraph.Select(s, first, zero, delta)
 	y := tfgraph.Add(s, s.One("AdjustSaturation", nil, tfgraph.Add(s, x, before), factor), after)
-	return tfgraph.Minimum(s, tfgraph.Maximum(s, y, tfgraph.Scalarc(s, float32(0))), tfgraph.Scalarc(s, float32(1)))
+	return clip(s, y)
+}
+
+// clip keeps pixels in 0..255.
+func clip(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
+	return tfgraph.Minimum(s, tfgraph.Maximum(s, x, tfgraph.Scalarc(s, float32(0))), tfgraph.Scalarc(s, float32(255)))
+}
+
+// square is 0 in a square around a point, given as shares of the sides, else 1;
+// [H,W,1]. It may hang over the border.
+func square(s *tfgraph.Scope, row, column tfgraph.Tensor, h, w, side int64) tfgraph.Tensor {
+	span := func(at tfgraph.Tensor, size int64) tfgraph.Tensor {
+		centre := tfgraph.Cast(s, tfgraph.Scale(s, at, float32(size)), tfgraph.Int32)
+		return within(s, tfgraph.Sub(s, iota32(s, size), tfgraph.Sub(s, centre, tfgraph.Scalarc(s, int32(side/2)))), side) // [1,size]
+	}
+	hole := tfgraph.Mul(s, tfgraph.Reshape(s, span(row, h), h, 1, 1), tfgraph.Reshape(s, span(column, w), 1, w, 1))
+	return tfgraph.Sub(s, tfgraph.Scalarc(s, float32(1)), hole)
 }

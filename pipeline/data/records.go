@@ -2,7 +2,9 @@ package data
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/nasnet-go/nasnet/internal/imagegate"
 	"github.com/nasnet-go/nasnet/internal/tfrecord"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/tfdata"
@@ -14,9 +16,57 @@ type Records struct {
 	// LabelOffset is taken off a stored label to make a class from 0: 1 for
 	// slim's ImageNet, whose 0 is the background.
 	LabelOffset int64
+	Classes     int64  // a class from here on ends the pipeline; 0: any goes
 	JPEG        bool   // all images are JPEGs, of which a part alone can be decoded
 	ImageKey    string // of the encoded image; "": slim's image/encoded
 	LabelKey    string // "": slim's image/class/label
+	MaxPixels   int64  // that an image may declare; 0: 50 million
+}
+
+// RecordSet is where each example of record files lies.
+type RecordSet struct {
+	Records
+	fileOf  []int32
+	offsets []int64
+}
+
+// OpenRecords reads where the records lie, not the records. A broken record
+// length is a *tfrecord.Fault.
+func OpenRecords(r Records) (*RecordSet, error) {
+	set := &RecordSet{Records: r}
+	for i, path := range r.Files {
+		list, err := tfrecord.Index(path)
+		if err != nil {
+			return nil, fmt.Errorf("data: %w", err)
+		}
+		set.fileOf = append(set.fileOf, slices.Repeat([]int32{int32(i)}, len(list))...)
+		set.offsets = append(set.offsets, list...)
+	}
+	return set, nil
+}
+
+// Len returns the number of examples.
+func (r *RecordSet) Len() int64 { return int64(len(r.offsets)) }
+
+// Subset are the examples of the given numbers, in that order.
+func (r *RecordSet) Subset(ids []int) *RecordSet {
+	part := &RecordSet{Records: r.Records}
+	for _, id := range ids {
+		part.fileOf = append(part.fileOf, r.fileOf[id])
+		part.offsets = append(part.offsets, r.offsets[id])
+	}
+	return part
+}
+
+// Without leaves out the records that begin at the given bytes of files.
+func (r *RecordSet) Without(offsets map[string][]int64) *RecordSet {
+	var kept []int
+	for id, offset := range r.offsets {
+		if !slices.Contains(offsets[r.Files[r.fileOf[id]]], offset) {
+			kept = append(kept, id)
+		}
+	}
+	return r.Subset(kept)
 }
 
 // RecordOptions configures a pipeline over record files.
@@ -37,8 +87,14 @@ type RecordOptions struct {
 // position, and how it is augmented, is a function of seed and position alone,
 // so a training resumes with exactly the examples it had left: a record is
 // looked up by its offset instead of reading files from their beginning.
+//
+//	positions ─► order, in groups ─► one by one: read, parse, decode, augment ─► batches
+//
+// A record that cannot be read, parsed or decoded, declares too many pixels or
+// has a class out of range ends the run with TensorFlow's message, which does
+// not know the place; sets.Vet finds it.
 type RecordInput struct {
-	Images tfgraph.Tensor // [B,H,W,3] float32
+	Images tfgraph.Tensor // [B,H,W,3] float32; [B,K,H,W,3] of K crops
 	Labels tfgraph.Tensor // [B] int64
 	Len    int64          // examples
 
@@ -47,39 +103,31 @@ type RecordInput struct {
 	repeat      bool
 }
 
-// NewRecordInput reads where the records lie and adds the pipeline's nodes to
-// the graph, below s. name is unique there. A broken record length is a
-// *tfrecord.Fault.
-func NewRecordInput(s *tfgraph.Scope, name string, r Records, o RecordOptions) (*RecordInput, error) {
-	var fileOf []int32
-	var offsets []int64
-	for i, path := range r.Files {
-		list, err := tfrecord.Index(path)
-		if err != nil {
-			return nil, fmt.Errorf("data: %w", err)
-		}
-		for range list {
-			fileOf = append(fileOf, int32(i))
-		}
-		offsets = append(offsets, list...)
-	}
-	in := &RecordInput{Len: int64(len(offsets)), repeat: o.Repeat}
+// NewRecordInput adds the pipeline's nodes to the graph, below s. name is unique
+// there.
+func NewRecordInput(s *tfgraph.Scope, name string, r *RecordSet, o RecordOptions) *RecordInput {
+	in := &RecordInput{Len: r.Len(), repeat: o.Repeat}
 	if in.Len == 0 || o.Batch < 1 {
-		return nil, fmt.Errorf("data: pipeline %s: %d examples in batches of %d", name, in.Len, o.Batch)
+		s.Fail("pipeline %s: %d examples in batches of %d", name, in.Len, o.Batch)
+		return in
 	}
 	s = s.Sub("%s", name).On("/device:CPU:0")
 	in.start = tfgraph.Placeholder(s, "start", tfgraph.Int64, tfgraph.Shape{})
 	in.stop = tfgraph.Placeholder(s, "stop", tfgraph.Int64, tfgraph.Shape{})
-	where := []tfgraph.Tensor{tfgraph.StringsConst(s, r.Files), tfgraph.Vector(s, fileOf...), tfgraph.Vector(s, offsets...)}
-	replicas := max(1, o.Replicas)
 	first := tfgraph.Add(s, in.start, tfgraph.Scalarc(s, o.Replica))
-	positions := tfdata.RangeBy(s, first, in.stop, replicas)
-	examples := positions.Map(s, tfdata.Autotune, where, func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
-		return r.example(s, tfgraph.Reshape(s, element[0], 1), where, in.Len, o)
+	where := []tfgraph.Tensor{tfgraph.StringsConst(s, r.Files), tfgraph.Vector(s, r.fileOf...), tfgraph.Vector(s, r.offsets...)}
+	// The order is computed for many examples at once: operations on single
+	// numbers would cost a tenth of the whole.
+	groups := tfdata.RangeBy(s, first, in.stop, max(1, o.Replicas)).Batch(s, 64, false)
+	places := groups.Map(s, 1, where, func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
+		return places(s, element[0], where, in.Len, o)
+	}).Unbatch(s)
+	examples := places.Map(s, tfdata.Autotune, nil, func(s *tfgraph.Scope, element, _ []tfgraph.Tensor) []tfgraph.Tensor {
+		return r.example(s, element[0], element[1], element[2], o)
 	})
 	in.iterator = examples.Batch(s, o.Batch, o.Repeat).Prefetch(s, 4).Options(s, o.Threads).Iterate(s, s.Path())
 	in.Images, in.Labels = in.iterator.Next[0], in.iterator.Next[1]
-	return in, nil
+	return in
 }
 
 // Start begins at a position: the number of examples that all replicas together
@@ -96,27 +144,54 @@ func (in *RecordInput) Start(sess *tfgraph.Session, position int64) error {
 	return err
 }
 
-// example reads, parses and prepares the example at position [1].
-func (r Records) example(s *tfgraph.Scope, position tfgraph.Tensor, where []tfgraph.Tensor, n int64, o RecordOptions) []tfgraph.Tensor {
-	index := tfgraph.FloorMod(s, position, tfgraph.Scalarc(s, n))
+// places maps positions [G] to the files [G] and offsets [G] of their examples;
+// the positions come along.
+func places(s *tfgraph.Scope, positions tfgraph.Tensor, where []tfgraph.Tensor, n int64, o RecordOptions) []tfgraph.Tensor {
+	index := tfgraph.FloorMod(s, positions, tfgraph.Scalarc(s, n))
 	if o.Shuffle {
-		index = shuffled(s.Sub("shuffle"), position, n, o.Seed)
+		index = shuffled(s.Sub("shuffle"), positions, n, o.Seed)
 	}
-	file := tfgraph.Gather(s, where[0], tfgraph.Gather(s, where[1], index)) // [1]
-	record := tfdata.RecordAt(s, file, tfgraph.Gather(s, where[2], index))
+	return []tfgraph.Tensor{
+		positions, tfgraph.Gather(s, where[0], tfgraph.Gather(s, where[1], index)), tfgraph.Gather(s, where[2], index),
+	}
+}
+
+// example reads, parses and prepares the example at a position; all are scalars.
+func (r *RecordSet) example(s *tfgraph.Scope, position, file, offset tfgraph.Tensor, o RecordOptions) []tfgraph.Tensor {
+	record := tfdata.RecordAt(s, tfgraph.Reshape(s, file, 1), tfgraph.Reshape(s, offset, 1))
 	encoded, label := r.parse(s, record)
-	class := tfgraph.Sub(s, label, tfgraph.Scalarc(s, r.LabelOffset))
-	var x tfgraph.Tensor // [H,W,3]
-	if o.Train != nil {
-		x = o.Train.image(s, encoded, tfgraph.Concat(s, 0, tfgraph.Vector(s, o.Seed), position), r.JPEG)
-	} else if o.Eval.Height == 0 {
-		x = s.One("Max", nil, tfgraph.Cast(s, decodeRGB(s, encoded), tfgraph.Float32), tfgraph.Vector(s, int32(0), 1, 2))
-	} else {
-		h, w := o.Eval.Height, o.Eval.Width
-		prepared := tfgraph.Reshape(s, o.Eval.image(s, decodeRGB(s, encoded)), 1, h, w, 3)
-		x = tfgraph.Reshape(s, standardize(s, prepared, o.Eval.Standardize), h, w, 3)
+	class := r.class(s, label)
+	switch {
+	case o.Train != nil:
+		encoded, shape := gated(s, encoded, r.JPEG, r.maxPixels())
+		key := tfgraph.Stack(s, 0, tfgraph.Scalarc(s, o.Seed), position) // [2]
+		return []tfgraph.Tensor{o.Train.image(s, encoded, shape, key), class}
+	case o.Eval.Height == 0:
+		x := tfgraph.Cast(s, decodeRGB(s, encoded), tfgraph.Float32)
+		return []tfgraph.Tensor{s.One("Max", nil, x, tfgraph.Vector(s, int32(0), 1, 2)), class}
 	}
-	return []tfgraph.Tensor{x, class}
+	encoded, _ = gated(s, encoded, r.JPEG, r.maxPixels())
+	return []tfgraph.Tensor{o.Eval.prepared(s, decodeRGB(s, encoded)), class}
+}
+
+func (r *RecordSet) maxPixels() int64 {
+	if r.MaxPixels == 0 {
+		return imagegate.DefaultMaxPixels
+	}
+	return r.MaxPixels
+}
+
+// class takes the offset off a label; one out of range fails.
+func (r *RecordSet) class(s *tfgraph.Scope, label tfgraph.Tensor) tfgraph.Tensor {
+	class := tfgraph.Sub(s, label, tfgraph.Scalarc(s, r.LabelOffset))
+	if r.Classes == 0 {
+		return class
+	}
+	all := make([]int64, r.Classes)
+	for i := range all {
+		all[i] = int64(i)
+	}
+	return tfgraph.Gather(s, tfgraph.Vector(s, all...), class) // itself, or an error
 }
 
 // parse takes the encoded image and the label from a tf.train.Example.

@@ -62,14 +62,20 @@ type recordBatch struct {
 	labels []int64
 }
 
-// read starts a pipeline at a position and takes so many batches; 0: to the end.
-func readRecords(t *testing.T, r data.Records, o data.RecordOptions, position int64, batches int) []recordBatch {
+func opened(t *testing.T, r data.Records) *data.RecordSet {
 	t.Helper()
-	g := tfgraph.New()
-	in, err := data.NewRecordInput(g.Root(), "records", r, o)
+	set, err := data.OpenRecords(r)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return set
+}
+
+// readRecords starts a pipeline at a position and takes so many batches; 0: to the end.
+func readRecords(t *testing.T, r data.Records, o data.RecordOptions, position int64, batches int) []recordBatch {
+	t.Helper()
+	g := tfgraph.New()
+	in := data.NewRecordInput(g.Root(), "records", opened(t, r), o)
 	sess := tftest.Session(t, g, tfgraph.SessionOptions{})
 	if err := in.Start(sess, position); err != nil {
 		t.Fatal(err)
@@ -94,7 +100,7 @@ func readRecords(t *testing.T, r data.Records, o data.RecordOptions, position in
 }
 
 func training(n int64) data.RecordOptions {
-	return data.RecordOptions{Batch: n, Shuffle: true, Repeat: true, Seed: 3, Train: &data.Distortion{Height: 16, Width: 16, Colour: true}}
+	return data.RecordOptions{Batch: n, Shuffle: true, Repeat: true, Seed: 3, Train: &data.Distortion{Height: 16, Width: 16, Flip: true, Colour: true}}
 }
 
 // Over one epoch every example is seen exactly once, with 1, 2 and 3 replicas,
@@ -182,10 +188,7 @@ func TestRecordsFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := tfgraph.New()
-	in, err := data.NewRecordInput(g.Root(), "records", r, data.RecordOptions{Batch: 6, Eval: data.InceptionEval(8, 8)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	in := data.NewRecordInput(g.Root(), "records", opened(t, r), data.RecordOptions{Batch: 6, Eval: data.InceptionEval(8, 8)})
 	sess := tftest.Session(t, g, tfgraph.SessionOptions{})
 	if err := in.Start(sess, 0); err != nil {
 		t.Fatal(err)
@@ -197,7 +200,7 @@ func TestRecordsFaults(t *testing.T) {
 	if err := os.WriteFile(r.Files[0], broken, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = data.NewRecordInput(tfgraph.New().Root(), "records", r, data.RecordOptions{Batch: 6, Eval: data.InceptionEval(8, 8)})
+	_, err = data.OpenRecords(r)
 	var fault *tfrecord.Fault
 	if !errors.As(err, &fault) || fault.Record != 3 || fault.Offset != offsets[3] {
 		t.Errorf("a broken length: %v", err)

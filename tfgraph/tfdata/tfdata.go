@@ -91,6 +91,15 @@ func (d Dataset) Batch(s *tfgraph.Scope, n int64, dropRemainder bool) Dataset {
 	return d.with(s, "BatchDatasetV2", element, nil, d.node, tfgraph.Scalarc(s, n), boolean(s, dropRemainder))
 }
 
+// Unbatch yields the rows of the elements one by one.
+func (d Dataset) Unbatch(s *tfgraph.Scope) Dataset {
+	element := make([]tfgraph.Spec, len(d.Element))
+	for i, e := range d.Element {
+		element[i] = tfgraph.Spec{DType: e.DType, Shape: e.Shape[1:]}
+	}
+	return d.with(s, "UnbatchDataset", element, nil, d.node)
+}
+
 // MapFunc computes an element from another one. captured are the tensors of
 // the outer graph given to Map.
 type MapFunc func(s *tfgraph.Scope, element, captured []tfgraph.Tensor) []tfgraph.Tensor
