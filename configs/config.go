@@ -25,14 +25,24 @@ type Config struct {
 
 // Data says which images a run learns from.
 type Data struct {
-	Set     string `yaml:"set"`                   // cifar10 | imagenet | detection
-	Dir     string `yaml:"dir" change:"free"`     // record files of ImageNet (empty: the user's cache), or of a detection set
+	Set     string `yaml:"set"`                   // cifar10 | imagenet | folder | detection
+	Dir     string `yaml:"dir" change:"free"`     // record files of ImageNet (empty: the user's cache) or of a detection set; your own images in class folders, or their record files
 	Source  string `yaml:"source" change:"free"`  // archive or directory to take CIFAR-10 from; empty: download
 	Offline bool   `yaml:"offline" change:"free"` // never ask the network
 	// Validation is the number of training images held out of training; what
 	// is measured on them says nothing of the test images.
-	Validation int     `yaml:"validation"`
-	Augment    Augment `yaml:"augment"`
+	Validation int `yaml:"validation"`
+	// LabelOffset is what stored labels are too great by: -1 takes the manifest's, or
+	// what the records' keys tell.
+	LabelOffset int     `yaml:"label_offset"`
+	Bad         Bad     `yaml:"bad"`
+	Augment     Augment `yaml:"augment"`
+}
+
+// Bad says what becomes of broken records and images.
+type Bad struct {
+	Policy string `yaml:"policy"`              // fail: the first ends the run | skip: they are found before, listed and left out
+	Limit  int    `yaml:"limit" change:"free"` // skip: more end the run after all
 }
 
 // Augment is what happens to a training image before the network sees it.
@@ -41,6 +51,17 @@ type Augment struct {
 	Flip        bool   `yaml:"flip"`        // left to right, half of the images
 	Cutout      int    `yaml:"cutout"`      // side in pixels of a square set to zero; 0: none
 	Standardize string `yaml:"standardize"` // image | channel: to mean 0, deviation 1; inception: to -1..1; none: to 0..1. Evaluation does the same
+
+	// The rest is for images in files, of any size.
+	CropArea    float64     `yaml:"crop_area"` // smallest random box as a share of the area, resized to the network's input; 0: the whole image
+	Colour      bool        `yaml:"colour"`    // change brightness and saturation
+	RandAugment RandAugment `yaml:"rand_augment"`
+}
+
+// RandAugment is operations drawn at random (Cubuk et al.).
+type RandAugment struct {
+	Layers    int     `yaml:"layers"`    // operations of an image; 0: none
+	Magnitude float64 `yaml:"magnitude"` // their strength, 0 to 10
 }
 
 // Model is a network: a built-in model or a model file, and what differs from
@@ -81,6 +102,7 @@ type Train struct {
 	ClipNorm       float64    `yaml:"clip_norm"`       // of all gradients together; 0: no clipping
 	LabelSmoothing float64    `yaml:"label_smoothing"` // share of probability spread over the classes
 	Mixup          float64    `yaml:"mixup"`           // alpha of the Beta distribution that pairs of images are mixed by; 0: none
+	CutMix         float64    `yaml:"cutmix"`          // the same for boxes of one image in another; not with mixup
 	AuxWeight      float64    `yaml:"aux_weight"`      // of the auxiliary head's loss; 0: left out of the loss
 	DropPath       DropPath   `yaml:"drop_path"`
 	EMA            EMA        `yaml:"ema"`
@@ -258,6 +280,11 @@ type Limits struct {
 // Eval is how a network is measured.
 type Eval struct {
 	Batch int `yaml:"batch" change:"free"` // images at once; no effect on the result
+
+	// The rest is for images in files, of any size.
+	Crop   float64 `yaml:"crop" change:"free"`   // share of each side in the middle that is kept; 0: 0.875 for ImageNet's networks, else all
+	Resize string  `yaml:"resize" change:"free"` // legacy: TensorFlow 1's bilinear kernel | antialias | style: legacy for ImageNet's networks
+	Crops  int     `yaml:"crops" change:"free"`  // views of an image whose probabilities are averaged: 1, 5 (with corners), 10 (and mirrored)
 }
 
 // Export is how a SavedModel is written.

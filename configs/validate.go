@@ -19,6 +19,7 @@ func (c Config) faults() faults {
 	v := validator{&f}
 	v.want(c.Seed >= 0, "seed", "%d is negative; want 0 or more", c.Seed)
 	v.data(c.Data)
+	v.files(c)
 	v.model(c.Model)
 	v.train(c.Train)
 	if c.Data.Set == "detection" {
@@ -74,12 +75,42 @@ func (v validator) share(key string, x float64) {
 }
 
 func (v validator) data(d Data) {
-	v.oneOf("data.set", d.Set, "cifar10", "imagenet", "detection")
+	v.oneOf("data.set", d.Set, "cifar10", "imagenet", "folder", "detection")
 	v.oneOf("data.augment.standardize", d.Augment.Standardize, "image", "channel", "inception", "none")
 	v.atLeast("data.validation", float64(d.Validation), 0)
 	v.want(d.Set != "cifar10" || d.Validation < cifarImages, "data.validation", "%d images held out of the %d of CIFAR-10 leave none to train on", d.Validation, cifarImages)
+	v.between("data.label_offset", d.LabelOffset, -1, 1)
+	v.oneOf("data.bad.policy", d.Bad.Policy, "fail", "skip")
+	v.atLeast("data.bad.limit", float64(d.Bad.Limit), 0)
 	v.atLeast("data.augment.crop_pad", float64(d.Augment.CropPad), 0)
 	v.atLeast("data.augment.cutout", float64(d.Augment.Cutout), 0)
+}
+
+// files checks what is for images in files, and refuses it for others: nothing is
+// ignored.
+func (v validator) files(c Config) {
+	g, e := c.Data.Augment, c.Eval
+	v.want(g.CropArea >= 0 && g.CropArea <= 1, "data.augment.crop_area", "%g; want a share of 0 to 1", g.CropArea)
+	v.want(g.RandAugment.Layers >= 0 && g.RandAugment.Layers <= 10, "data.augment.rand_augment.layers", "%d; want 0 to 10", g.RandAugment.Layers)
+	v.want(g.RandAugment.Magnitude >= 0 && g.RandAugment.Magnitude <= 10, "data.augment.rand_augment.magnitude", "%g; want 0 to 10", g.RandAugment.Magnitude)
+	v.want(e.Crop >= 0 && e.Crop <= 1, "eval.crop", "%g; want a share of 0 to 1", e.Crop)
+	v.oneOf("eval.resize", e.Resize, "style", "legacy", "antialias")
+	v.want(e.Crops == 1 || e.Crops == 5 || e.Crops == 10, "eval.crops", "%d views; want 1, 5 or 10", e.Crops)
+	v.want(c.Train.Mixup == 0 || c.Train.CutMix == 0, "train.cutmix", "%g, and train.mixup %g; want one of them", c.Train.CutMix, c.Train.Mixup)
+	v.atLeast("train.cutmix", c.Train.CutMix, 0)
+	switch c.Data.Set {
+	case "imagenet", "folder":
+		v.want(g.CropPad == 0, "data.augment.crop_pad", "%d, but images in files are cropped by crop_area; want 0", g.CropPad)
+		v.want(g.Standardize != "channel", "data.augment.standardize", "channel scales by CIFAR-10's mean; want inception, image or none")
+		v.want(c.Search.Child.Shrink <= 1, "search.child.shrink", "%d, but images in files are resized to model.input; want 1", c.Search.Child.Shrink)
+	default:
+		const none = "%v, but data.set %s has images of one size; want %v"
+		v.want(g.CropArea == 0, "data.augment.crop_area", none, g.CropArea, c.Data.Set, 0)
+		v.want(!g.Colour, "data.augment.colour", none, g.Colour, c.Data.Set, false)
+		v.want(g.RandAugment.Layers == 0, "data.augment.rand_augment.layers", none, g.RandAugment.Layers, c.Data.Set, 0)
+		v.want(e.Crop == 0 && e.Resize == "style" && e.Crops == 1, "eval", "crop %g, resize %s, crops %d, but data.set %s has images of one size; want 0, style, 1", e.Crop, e.Resize, e.Crops, c.Data.Set)
+		v.want(c.Data.Bad.Policy == "fail" || c.Data.Set == "detection", "data.bad.policy", "skip, but %s is known by its digests; want fail", c.Data.Set)
+	}
 }
 
 func (v validator) model(m Model) {
@@ -102,6 +133,7 @@ func (v validator) detection(c Config) {
 	v.want(c.Data.Validation == 0, "data.validation", none, c.Data.Validation, 0)
 	v.want(c.Train.LabelSmoothing == 0, "train.label_smoothing", none, c.Train.LabelSmoothing, 0)
 	v.want(c.Train.Mixup == 0, "train.mixup", none, c.Train.Mixup, 0)
+	v.want(c.Train.CutMix == 0, "train.cutmix", none, c.Train.CutMix, 0)
 	v.want(c.Train.AuxWeight == 0, "train.aux_weight", none, c.Train.AuxWeight, 0)
 	v.want(!c.Engine.XLA, "engine.xla", "true, but XLA cannot compile the suppression of boxes; want false")
 	v.want(c.Export.Optimize && c.Export.Weights == "float32" && !c.Export.Features, "export", "optimize %v, weights %s, features %v; a detector is exported optimised, in float32, without features", c.Export.Optimize, c.Export.Weights, c.Export.Features)

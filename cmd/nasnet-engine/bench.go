@@ -19,14 +19,14 @@ func firstStep(ctx context.Context, r api.FirstStepRequest, _ emitter) (api.Firs
 		return api.FirstStepResult{}, usage(err)
 	}
 	d := api.Data{Standardize: "channel", CropPad: 4, Flip: true}
-	images := blankImages(plan.Model, 4*r.Train.Batch)
+	images := blankImages(plan.Model, 4*r.Train.Batch, d)
 	r.Train.Steps = 1 + r.Steps
 	o, err := trainOptions(plan, r.Train, images.Len(), 1, r.Threads)
 	if err != nil {
 		return api.FirstStepResult{}, usage(err)
 	}
 	o.ReportSteps = o.Steps
-	t, err := train.New(o, trainingSource(images, d, o.Batch, 1), tower(plan, r.Train, onGPU(nil)))
+	t, err := train.New(o, feed(images, o.Batch, 1), tower(plan, r.Train, onGPU(nil)))
 	if err != nil {
 		return api.FirstStepResult{}, err
 	}

@@ -33,7 +33,7 @@ func checkExport(_ context.Context, r api.CheckExportRequest, _ emitter) (api.Ch
 	if len(shape) != 2 || shape[0] < int64(r.Images) || r.Images < 1 {
 		return api.CheckExportResult{}, fmt.Errorf("check-export: %s holds logits of shape %v, for %d images", r.Expected, shape, r.Images)
 	}
-	im, err := data.LoadCIFAR(r.Data.Test, firsts(r.Images))
+	im, err := testImages(r.Data, r.Model, r.Images)
 	if err != nil {
 		return api.CheckExportResult{}, err
 	}
@@ -47,7 +47,7 @@ func checkExport(_ context.Context, r api.CheckExportRequest, _ emitter) (api.Ch
 		return api.CheckExportResult{}, err
 	}
 	c := exportCheck{m: m, r: r, classes: int(shape[1]), want: want[:r.Images*int(shape[1])], images: images}
-	if c.pictures, err = pictures(im); err != nil {
+	if c.pictures, err = im.encoded(r.Images); err != nil {
 		return api.CheckExportResult{}, err
 	}
 	return c.run()
@@ -61,9 +61,9 @@ func firsts(n int) []int {
 	return ids
 }
 
-// pictures are images as PNG files.
-func pictures(im data.Images) ([][]byte, error) {
-	list := make([][]byte, im.Len())
+// pictures are the first n images as PNG files.
+func pictures(im data.Images, n int) ([][]byte, error) {
+	list := make([][]byte, n)
 	h, w := int(im.Size[0]), int(im.Size[1])
 	for i := range list {
 		pixels := im.Pixels[i*h*w*3:]
@@ -81,9 +81,9 @@ func pictures(im data.Images) ([][]byte, error) {
 }
 
 // preparedImages are test images as the trainer's evaluation sees them.
-func preparedImages(r api.CheckExportRequest, im data.Images) (*tfgraph.Value, error) {
+func preparedImages(r api.CheckExportRequest, im examples) (*tfgraph.Value, error) {
 	g := tfgraph.New()
-	input := evalInput(g.Root(), im, r.Data, im.Len())
+	input := im.ordered(g.Root(), im.Len())
 	sess, err := tfgraph.NewSession(g, sessionOptions(r.Threads))
 	if err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"github.com/nasnet-go/nasnet/internal/bundle"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/npy"
-	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/eval"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 	"github.com/nasnet-go/nasnet/savedmodel"
@@ -21,24 +20,33 @@ import (
 // evaluation is a pass over images: their pipeline, what is fetched of its
 // graph, and how logits are made of that.
 type evaluation struct {
-	input  *data.Memory
+	input  train.Source
 	fetch  tfgraph.Tensor
 	logits func(fetched *tfgraph.Value) ([]float32, error)
 	n      int64
 }
 
 // newEvaluation adds an inference tower with a pipeline of its own to a graph.
-func newEvaluation(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, im data.Images, d api.Data, batch int64) evaluation {
-	m := evalInput(s, im, d, batch)
-	out := network.Build(s.Sub("eval"), st, plan, m.Images, network.Options{})
-	return evaluation{input: m, fetch: out.Logits, logits: tfgraph.Data[float32], n: im.Len()}
+func newEvaluation(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, im examples, batch int64) evaluation {
+	in := im.ordered(s, evalBatch(batch))
+	x, crops := in.Images, int64(1)
+	if len(x.Shape()) == 5 {
+		crops = x.Dim(1)
+		x = tfgraph.Reshape(s, x, -1, x.Dim(2), x.Dim(3), x.Dim(4)) // [B*K,H,W,C]
+	}
+	logits := network.Build(s.Sub("eval"), st, plan, x, network.Options{}).Logits
+	if crops > 1 { // the logarithm of the mean probability
+		p := tfgraph.Reshape(s, s.One("Softmax", nil, logits), -1, crops, int64(plan.Model.Classes)) // [B,K,classes]
+		logits = s.One("Log", nil, tfgraph.Mean(s, p, 1))                                            // [B,classes]
+	}
+	return evaluation{input: in, fetch: logits, logits: tfgraph.Data[float32], n: im.Len()}
 }
 
-func evalInput(s *tfgraph.Scope, im data.Images, d api.Data, batch int64) *data.Memory {
+func evalBatch(batch int64) int64 {
 	if batch <= 0 {
-		batch = 100
+		return 100
 	}
-	return data.NewMemory(s, "eval_input", im, data.MemoryOptions{Batch: batch, Standardize: data.Standardize(d.Standardize), Threads: 1})
+	return batch
 }
 
 // measure runs an evaluation to its end. each, if given, sees every batch.
@@ -113,7 +121,13 @@ func trainedWeights(plan *model.Plan, prefix string, averages bool) (model.Value
 
 // evaluate measures a checkpoint or a SavedModel on a split.
 func evaluate(ctx context.Context, r api.EvalRequest, emit emitter) (api.EvalResult, error) {
-	im, err := splitImages(r.Data, r.Split)
+	var m model.Model // of a SavedModel for pictures in memory, none is needed
+	if r.Model != nil {
+		m = *r.Model
+	} else if r.Data.Records != nil {
+		return api.EvalResult{}, usage(fmt.Errorf("evaluate: images of record files need the model, for its input's size"))
+	}
+	im, err := splitImages(r.Data, m, r.Split)
 	if err != nil {
 		return api.EvalResult{}, err
 	}
@@ -154,13 +168,16 @@ func evaluate(ctx context.Context, r api.EvalRequest, emit emitter) (api.EvalRes
 
 // prepareEvaluation adds what the request names to the graph. The function it
 // returns frees a loaded model.
-func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im data.Images) (evaluation, func(), error) {
+func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im examples) (evaluation, func(), error) {
 	if r.SavedModel != "" {
 		m, err := savedmodel.Load(r.SavedModel, sessionOptions(r.Threads))
 		if err != nil {
 			return evaluation{}, nil, err
 		}
-		input := evalInput(g.Root(), im, r.Data, r.Batch)
+		input := im.ordered(g.Root(), evalBatch(r.Batch))
+		if len(input.Images.Shape()) == 5 {
+			return evaluation{}, nil, usage(fmt.Errorf("evaluate: several crops are measured on checkpoints alone; set eval.crops to 1"))
+		}
 		logits := func(images *tfgraph.Value) ([]float32, error) { return savedLogits(m, images) }
 		return evaluation{input: input, fetch: input.Images, logits: logits, n: im.Len()}, func() { m.Close() }, nil
 	}
@@ -175,7 +192,7 @@ func prepareEvaluation(g *tfgraph.Graph, r api.EvalRequest, im data.Images) (eva
 	if err != nil {
 		return evaluation{}, nil, err
 	}
-	return newEvaluation(g.Root(), st, plan, im, r.Data, r.Batch), func() {}, nil
+	return newEvaluation(g.Root(), st, plan, im, r.Batch), func() {}, nil
 }
 
 // savedLogits runs a model's default signature on prepared images.
@@ -185,16 +202,4 @@ func savedLogits(m *savedmodel.Model, images *tfgraph.Value) ([]float32, error) 
 		return nil, err
 	}
 	return tfgraph.Data[float32](out[0])
-}
-
-// splitImages loads the test images, or those held out of training.
-func splitImages(d api.Data, split string) (data.Images, error) {
-	switch split {
-	case "test", "":
-		return data.LoadCIFAR(d.Test, nil)
-	case "validation":
-		_, held, err := trainingImages(d)
-		return held, err
-	}
-	return data.Images{}, usage(fmt.Errorf("unknown split %q; want test or validation", split))
 }

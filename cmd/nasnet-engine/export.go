@@ -73,7 +73,7 @@ func storedType(name string) tfgraph.DataType {
 func exportContent(plan *model.Plan, values model.Values, r api.ExportRequest) (c savedmodel.Content, done func(), err error) {
 	g := tfgraph.New()
 	s := g.Root()
-	in := newEntrance(s, preparation(r.Model, r.Standardize))
+	in := newEntrance(s, preparation(r.Model, r.Standardize, r.Eval))
 	c = savedmodel.Content{Graph: g, Assets: map[string][]byte{}, Extra: map[string][]byte{}}
 	var out network.Output
 	done = func() {}
@@ -176,7 +176,7 @@ func warmup(r api.ExportRequest) ([]byte, error) {
 }
 
 func manifest(plan *model.Plan, values model.Values, c savedmodel.Content, r api.ExportRequest) *savedmodel.Manifest {
-	p := preparation(r.Model, r.Standardize)
+	p := preparation(r.Model, r.Standardize, r.Eval)
 	m := &savedmodel.Manifest{
 		Name: r.Name, Version: r.Version, Run: r.Origin.Run, Checkpoint: r.Checkpoint, WeightsDigest: savedmodel.DigestWeights(values),
 		Optimized: r.Optimize, Weights: r.Weights, Signatures: slices.Sorted(maps.Keys(c.Signatures)),

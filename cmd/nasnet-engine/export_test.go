@@ -85,7 +85,7 @@ func (e *exportedModel) noise(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.check.Data = api.Data{Test: []string{name}, Standardize: "image"}
-	im, err := data.LoadCIFAR(e.check.Data.Test, firsts(e.check.Images))
+	im, err := testImages(e.check.Data, e.check.Model, e.check.Images)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func pythonAgrees(t *testing.T, e exportedModel, optimized bool) {
 	for i := range im.Pixels {
 		im.Pixels[i] = uint8(r.UintN(256))
 	}
-	files, err := pictures(im)
+	files, err := pictures(im, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func decodedPictures(t *testing.T, m model.Model, files [][]byte) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := data.Decode(g.Root(), tfgraph.ConstValue(g.Root(), encoded), preparation(m, ""))
+	x := data.Decode(g.Root(), tfgraph.ConstValue(g.Root(), encoded), preparation(m, "", api.Preparation{}))
 	out, err := tftest.Session(t, g, tfgraph.SessionOptions{}).Run(nil, []tfgraph.Tensor{x})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
-	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/optim"
@@ -21,7 +20,7 @@ import (
 var heads = []string{"final_layer/FC/", "aux_"}
 
 // withExtras adds what a whole training has to its options.
-func withExtras(o train.Options, r api.TrainRequest, plan *model.Plan, heldOut data.Images) (train.Options, error) {
+func withExtras(o train.Options, r api.TrainRequest, plan *model.Plan, heldOut examples) (train.Options, error) {
 	return wholeTraining(o, r.Train.Run, heads, train.Evaluation{Run: heldOutTop1(r, plan, heldOut), Metric: "top1"})
 }
 
@@ -68,11 +67,11 @@ func checkpointPrefix(path string) string {
 
 // heldOutTop1 measures the network on the held-out images, by its moving
 // averages where it has them. Its tower is added at the first call.
-func heldOutTop1(r api.TrainRequest, plan *model.Plan, heldOut data.Images) func(context.Context, *train.Trainer) (map[string]float64, error) {
+func heldOutTop1(r api.TrainRequest, plan *model.Plan, heldOut examples) func(context.Context, *train.Trainer) (map[string]float64, error) {
 	var e *evaluation
 	return func(ctx context.Context, t *train.Trainer) (map[string]float64, error) {
 		if e == nil {
-			made := newEvaluation(t.Graph.Root().Sub("held_out"), t.Store.SharedAs(optim.AverageSuffix), plan, heldOut, r.Data, 100)
+			made := newEvaluation(t.Graph.Root().Sub("held_out"), t.Store.SharedAs(optim.AverageSuffix), plan, heldOut, 100)
 			e = &made
 		}
 		measured, err := measure(ctx, t.Session, *e, nil)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
-	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 )
 
@@ -28,7 +27,7 @@ func TestDevices(t *testing.T) {
 // whole rate, the rest has the body's.
 func TestFineTuneRates(t *testing.T) {
 	r := api.TrainRequest{Train: api.Training{Run: api.RunExtras{Weights: "w", NewHead: true, Freeze: []string{"cell_stem_"}, BodyRate: 0.1}}}
-	o, err := withExtras(train.Options{}, r, &model.Plan{}, data.Images{})
+	o, err := withExtras(train.Options{}, r, &model.Plan{}, memoryExamples{})
 	if err != nil {
 		t.Fatal(err)
 	}

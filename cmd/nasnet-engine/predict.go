@@ -133,7 +133,7 @@ func networkFiles(r api.PredictRequest) (api.PredictResult, error) {
 	if len(r.Labels) > 0 && len(r.Labels) != m.Classes {
 		return api.PredictResult{}, usage(fmt.Errorf("predict: %d labels for a network of %d classes", len(r.Labels), m.Classes))
 	}
-	p := preparation(m, r.Standardize)
+	p := preparation(m, r.Standardize, api.Preparation{})
 	decode := func(s *tfgraph.Scope, in tfgraph.Tensor) tfgraph.Tensor { return data.Decode(s, in, p) }
 	var result api.PredictResult
 	err := withNetwork(r, m, tfgraph.String, tfgraph.Shape{-1}, decode, func(run func(*tfgraph.Value) (*tfgraph.Value, error)) (err error) {
@@ -144,8 +144,9 @@ func networkFiles(r api.PredictRequest) (api.PredictResult, error) {
 }
 
 // preparation is how encoded images become the model's input: slim's evaluation
-// for ImageNet, a resize for CIFAR. standardize, if given, replaces the style's.
-func preparation(m model.Model, standardize string) data.Preparation {
+// for ImageNet, a resize for CIFAR. standardize and d
+// replace what the style says where they say something.
+func preparation(m model.Model, standardize string, d api.Preparation) data.Preparation {
 	h, w := int64(m.Input[0]), int64(m.Input[1])
 	p := data.Preparation{Height: h, Width: w, Standardize: data.PerImage}
 	if m.Style == model.ImageNetStyle {
@@ -153,6 +154,12 @@ func preparation(m model.Model, standardize string) data.Preparation {
 	}
 	if standardize != "" {
 		p.Standardize = data.Standardize(standardize)
+	}
+	if d.Crop != 0 {
+		p.Crop = d.Crop
+	}
+	if d.Resize != "" {
+		p.Legacy = d.Resize == api.LegacyResize
 	}
 	return p
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/cells/network"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
-	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/nn"
@@ -29,6 +28,9 @@ func tower(plan *model.Plan, t api.Training, plain bool) train.Build {
 		targets := nn.Targets(ls, in.Labels, int32(plan.Model.Classes), float32(t.LabelSmoothing))
 		if t.Mixup > 0 {
 			in.Images, targets = nn.Mixup(s.Sub("mixup"), in.Images, targets, in.Noise, float32(t.Mixup))
+		}
+		if t.CutMix > 0 {
+			in.Images, targets = nn.CutMix(s.Sub("cutmix"), in.Images, targets, in.Noise, float32(t.CutMix))
 		}
 		out := network.Build(s, st, plan, in.Images, network.Options{Training: true, Keep: in.Keep, Noise: in.Noise, Plain: plain})
 		ce := nn.CrossEntropy(ls, out.Logits, targets)
@@ -110,42 +112,4 @@ func schedule(c api.Schedule, steps int64, stepsAnEpoch float64) (optim.Schedule
 		s = optim.Warmup(c.WarmupSteps, s)
 	}
 	return s, nil
-}
-
-// trainingImages loads the images to train on and those held out.
-func trainingImages(d api.Data) (images, heldOut data.Images, err error) {
-	total := 10000 * len(d.Train)
-	n := d.Images
-	if n == 0 {
-		n = total - d.HeldOut
-	}
-	ids, held, err := data.Split(total, n, d.HeldOut, d.Seed)
-	if err != nil {
-		return images, heldOut, err
-	}
-	if images, err = data.LoadCIFAR(d.Train, ids); err == nil {
-		heldOut, err = data.LoadCIFAR(d.Train, held)
-	}
-	return images.Shrink(d.Shrink), heldOut.Shrink(d.Shrink), err
-}
-
-// testImages loads the first n test images.
-func testImages(d api.Data, n int) (data.Images, error) {
-	ids := make([]int, n)
-	for i := range ids {
-		ids[i] = i
-	}
-	images, err := data.LoadCIFAR(d.Test, ids)
-	return images.Shrink(d.Shrink), err
-}
-
-// trainingSource feeds the training images for ever, augmented.
-func trainingSource(im data.Images, d api.Data, batch, seed int64) func(s *tfgraph.Scope) train.Source {
-	return func(s *tfgraph.Scope) train.Source {
-		m := data.NewMemory(s, "train_input", im, data.MemoryOptions{
-			Batch: batch, Shuffle: true, Repeat: true, Seed: seed, Standardize: data.Standardize(d.Standardize),
-			Augment: data.Augment{CropPad: d.CropPad, Flip: d.Flip, Cutout: d.Cutout}, Threads: 1,
-		})
-		return train.Source{Images: m.Images, Labels: m.Labels, Start: m.Start}
-	}
 }

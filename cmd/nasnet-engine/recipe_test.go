@@ -23,12 +23,12 @@ func TestTheAuxiliaryHeadIsBuiltWhenItsLossCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		im := blankImages(plan.Model, 4)
+		im := blankImages(plan.Model, 4, api.Data{Standardize: "channel"})
 		o, err := trainOptions(plan, recipe, im.Len(), 1, api.Threads{InterOp: 1, IntraOp: 1, Grappler: "off"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr, err := train.New(o, trainingSource(im, api.Data{Standardize: "channel"}, 2, 1), tower(plan, recipe, false))
+		tr, err := train.New(o, feed(im, 2, 1), tower(plan, recipe, false))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,11 +60,11 @@ func TestImagesOfAnotherSizeAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fits(plan, blankImages(m, 1)); err != nil {
+	if err := blankImages(m, 1, api.Data{}).fits(plan); err != nil {
 		t.Error(err)
 	}
 	m.Input = [3]int{64, 64, 3}
-	if err := fits(plan, blankImages(m, 1)); err == nil {
+	if err := blankImages(m, 1, api.Data{}).fits(plan); err == nil {
 		t.Error("images of 64x64 were taken for a network of 32x32")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
+	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
 // report forwards a training's progress.
@@ -26,13 +27,9 @@ func report(stage string, emit emitter) func(train.Progress) {
 // usage marks faults of a request.
 func usage(err error) error { return engine.Fail(engine.CodeUsage, err) }
 
-// fits refuses images of another size than the network's input.
-func fits(plan *model.Plan, im data.Images) error {
-	in := plan.Model.Input
-	if want := [3]int64{int64(in[0]), int64(in[1]), int64(in[2])}; im.Size != want {
-		return fmt.Errorf("the model's input is %v, the images are %v; set model.input to the images' size", want, im.Size)
-	}
-	return nil
+// feed makes a trainer's source of examples.
+func feed(e examples, batch, seed int64) func(*tfgraph.Scope) train.Source {
+	return func(s *tfgraph.Scope) train.Source { return e.training(s, batch, seed) }
 }
 
 // interrupted marks the loop's interruption for the protocol.
@@ -52,7 +49,7 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 	if r.Dir == "" {
 		return api.TrainResult{}, usage(fmt.Errorf("train: no run directory given"))
 	}
-	images, heldOut, err := trainingImages(r.Data)
+	images, heldOut, err := trainingImages(r.Data, r.Model)
 	if err != nil {
 		return api.TrainResult{}, err
 	}
@@ -64,7 +61,7 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 		o, err = overCluster(o, r.Cluster)
 	}
 	if err == nil {
-		err = fits(plan, images)
+		err = images.fits(plan)
 	}
 	if err != nil {
 		return api.TrainResult{}, usage(err)
@@ -72,7 +69,7 @@ func trainRun(ctx context.Context, r api.TrainRequest, emit emitter) (api.TrainR
 	o.Dir, o.Digest = r.Dir, r.Digest
 	o.OnProgress = report("train", emit)
 	o.OnNote = func(text string) { emit(engine.Note("%s", text)) }
-	t, err := train.New(o, trainingSource(images, r.Data, o.Batch/o.Accumulate, r.Seed), tower(plan, r.Train, onGPU(r.Cluster)))
+	t, err := train.New(o, feed(images, o.Batch/o.Accumulate, r.Seed), tower(plan, r.Train, onGPU(r.Cluster)))
 	if err != nil {
 		return api.TrainResult{}, err
 	}
@@ -98,10 +95,10 @@ func throughput(r train.Result, batch int64) float64 {
 }
 
 // blankImages are as many black pictures as a batch, for timing alone.
-func blankImages(m model.Model, n int64) data.Images {
+func blankImages(m model.Model, n int64, d api.Data) examples {
 	size := int64(m.Input[0]) * int64(m.Input[1]) * int64(m.Input[2])
-	return data.Images{
+	return memoryExamples{d: d, Images: data.Images{
 		Pixels: make([]uint8, n*size), Labels: make([]int64, n),
 		Size: [3]int64{int64(m.Input[0]), int64(m.Input[1]), int64(m.Input[2])},
-	}
+	}}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
-	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/train"
 )
 
@@ -19,13 +18,13 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 	if err != nil {
 		return api.TrialResult{}, usage(err)
 	}
-	images, heldOut, err := trainingImages(r.Data)
+	images, heldOut, err := trainingImages(r.Data, r.Model)
 	if err != nil {
 		return api.TrialResult{}, err
 	}
 	o, err := trainOptions(plan, r.Train, images.Len(), r.Seed, r.Threads)
 	if err == nil {
-		err = fits(plan, images)
+		err = images.fits(plan)
 	}
 	if err != nil {
 		return api.TrialResult{}, usage(err)
@@ -34,7 +33,7 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 	if r.Evaluations > 0 {
 		o.Evaluation = looks(r, plan, heldOut, o.Steps, emit)
 	}
-	t, err := train.New(o, trainingSource(images, r.Data, o.Batch, r.Seed), tower(plan, r.Train, onGPU(nil)))
+	t, err := train.New(o, feed(images, o.Batch, r.Seed), tower(plan, r.Train, onGPU(nil)))
 	if err != nil {
 		return api.TrialResult{}, err
 	}
@@ -52,9 +51,9 @@ func trial(ctx context.Context, r api.TrialRequest, emit emitter) (api.TrialResu
 }
 
 // measureTrial measures what a trained child was asked for.
-func measureTrial(ctx context.Context, t *train.Trainer, r api.TrialRequest, plan *model.Plan, heldOut data.Images, out *api.TrialResult) error {
-	evaluation := func(scope string, im data.Images, batch int64) evaluation {
-		return newEvaluation(t.Graph.Root().Sub("%s", scope), t.Store.Shared(), plan, im, r.Data, batch)
+func measureTrial(ctx context.Context, t *train.Trainer, r api.TrialRequest, plan *model.Plan, heldOut examples, out *api.TrialResult) error {
+	evaluation := func(scope string, im examples, batch int64) evaluation {
+		return newEvaluation(t.Graph.Root().Sub("%s", scope), t.Store.Shared(), plan, im, batch)
 	}
 	held, err := measure(ctx, t.Session, evaluation("held_out", heldOut, r.EvalBatch), nil)
 	if err != nil {
@@ -62,7 +61,7 @@ func measureTrial(ctx context.Context, t *train.Trainer, r api.TrialRequest, pla
 	}
 	out.Accuracy = held.Top1
 	if r.TestImages > 0 {
-		im, err := testImages(r.Data, r.TestImages)
+		im, err := testImages(r.Data, r.Model, r.TestImages)
 		if err != nil {
 			return err
 		}
@@ -80,13 +79,13 @@ func measureTrial(ctx context.Context, t *train.Trainer, r api.TrialRequest, pla
 
 // looks tells the held-out accuracy while a child trains, at equal distances
 // and not at its end.
-func looks(r api.TrialRequest, plan *model.Plan, heldOut data.Images, steps int64, emit emitter) train.Evaluation {
+func looks(r api.TrialRequest, plan *model.Plan, heldOut examples, steps int64, emit emitter) train.Evaluation {
 	var e *evaluation
 	return train.Evaluation{
 		Every: max(1, steps/int64(r.Evaluations+1)),
 		Run: func(ctx context.Context, t *train.Trainer) (map[string]float64, error) {
 			if e == nil {
-				made := newEvaluation(t.Graph.Root().Sub("looks"), t.Store.Shared(), plan, heldOut, r.Data, r.EvalBatch)
+				made := newEvaluation(t.Graph.Root().Sub("looks"), t.Store.Shared(), plan, heldOut, r.EvalBatch)
 				e = &made
 			}
 			m, err := measure(ctx, t.Session, *e, func([]float32) {})

@@ -75,7 +75,7 @@ func (a *app) benchChildrenCommand() *cobra.Command {
 
 // trainChildren returns the seconds a child, several being trained at once.
 func (a *app) trainChildren(ctx context.Context, config configs.Config, count, workers int) (float64, error) {
-	set, err := a.cifar(ctx, config.Data)
+	set, err := a.images(ctx, config)
 	if err != nil {
 		return 0, err
 	}

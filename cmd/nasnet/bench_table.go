@@ -97,7 +97,7 @@ func (a *app) newTableMaker(ctx context.Context, out string, test int) (*tableMa
 	if m.space, err = config.Search.Space.Cells(); err != nil {
 		return nil, err
 	}
-	set, err := a.cifar(ctx, config.Data)
+	set, err := a.images(ctx, config)
 	if err != nil {
 		return nil, err
 	}

@@ -104,8 +104,8 @@ func (a *app) load() (configs.Config, error) {
 	c, err := configs.Load(configs.Source{Config: a.config, Set: slices.Concat(a.set, a.short), Env: os.Environ()})
 	switch {
 	case err != nil:
-	case c.Data.Set != "cifar10":
-		err = usagef("data.set is %s; commands train and measure on cifar10 alone so far", c.Data.Set)
+	case c.Data.Set == detectionSet:
+		err = usagef("data.set is %s; `nasnet detect` trains and measures detectors", c.Data.Set)
 	}
 	return c, err
 }

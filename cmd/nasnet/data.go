@@ -59,16 +59,6 @@ func (a *app) stages() func(sets.Progress) {
 	}
 }
 
-// dataRequest names the images for the engine. heldOut are set aside; n of the
-// others are used, all of them if 0.
-func dataRequest(c configs.Config, set sets.CIFAR, n, heldOut int) api.Data {
-	g := c.Data.Augment
-	return api.Data{
-		Train: set.Train, Test: []string{set.Test}, Images: n, HeldOut: heldOut, Seed: uint64(c.Seed),
-		Standardize: g.Standardize, CropPad: int64(g.CropPad), Flip: g.Flip, Cutout: int64(g.Cutout),
-	}
-}
-
 // recipe translates the training section, without what only a whole training
 // has.
 func recipe(t configs.Train) api.Training {
@@ -86,7 +76,7 @@ func recipe(t configs.Train) api.Training {
 			Name: t.Schedule.Name, Rate: rate, WarmupSteps: t.Schedule.WarmupSteps, DecayEpochs: t.Schedule.DecayEpochs, DecayRate: t.Schedule.DecayRate,
 			Boundaries: t.Schedule.Boundaries, AtSteps: t.Schedule.AtSteps, Factor: t.Schedule.Factor,
 		},
-		WeightDecay: t.WeightDecay, ClipNorm: t.ClipNorm, LabelSmoothing: t.LabelSmoothing, Mixup: t.Mixup, AuxWeight: t.AuxWeight,
+		WeightDecay: t.WeightDecay, ClipNorm: t.ClipNorm, LabelSmoothing: t.LabelSmoothing, Mixup: t.Mixup, CutMix: t.CutMix, AuxWeight: t.AuxWeight,
 		DropPathVersion: t.DropPath.Version, EMA: t.EMA.Decay, CheckpointSteps: t.Checkpoint.Steps, KeepCheckpoints: t.Checkpoint.Keep, ReportSteps: t.ReportSteps,
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/internal/durable"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
@@ -99,11 +98,8 @@ func (c *chain) export(ctx context.Context, checkpoint string, accuracy api.Eval
 	e := c.config.Export
 	r := api.ExportRequest{
 		Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Name: e.Name, Dir: staging, Version: number,
-		Classes: slices.Clone(c.set.Classes), Standardize: c.config.Data.Augment.Standardize, Optimize: e.Optimize, Weights: e.Weights, Features: e.Features,
+		Classes: slices.Clone(c.set.Classes), Standardize: c.config.Data.Augment.Standardize, Eval: preparation(c.config.Eval), Optimize: e.Optimize, Weights: e.Weights, Features: e.Features,
 		Origin: api.Origin{Run: c.dir.Path, Version: version, Accuracy: &accuracy},
-	}
-	if c.model.Style == model.ImageNetStyle && r.Standardize == "none" {
-		r.Standardize = "" // its pipeline scales pixels itself, and so does the model's own preparation
 	}
 	if err := call(ctx, c.launcher, engine.Job{Command: api.Export, Request: r}, &out.ExportResult); err != nil {
 		return out, err
@@ -122,7 +118,7 @@ func (c *chain) export(ctx context.Context, checkpoint string, accuracy api.Eval
 func (c *chain) checkExport(ctx context.Context, checkpoint string, out *exported) error {
 	err := call(ctx, c.launcher, engine.Job{Command: api.CheckExport, Request: api.CheckExportRequest{
 		SavedModel: out.Dir, Model: c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0,
-		Data: dataRequest(c.config, c.set, 0, 0), Images: c.config.Export.CheckImages,
+		Data: c.set.request(c.config, 0, 0), Images: min(c.config.Export.CheckImages, c.set.Tests),
 		Expected: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
 	}}, &out.Check)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/nasnet-go/nasnet/controller/search"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/rundir"
-	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
 // finalist is one of a search's best cells, trained as a full network.
@@ -28,7 +27,7 @@ type finalist struct {
 
 // finish trains the best cells of a search at full size, each in a run of its
 // own below dir, and ranks them. What is done already is not done again.
-func (a *app) finish(ctx context.Context, config configs.Config, set sets.CIFAR, dir string) ([]finalist, error) {
+func (a *app) finish(ctx context.Context, config configs.Config, set dataset, dir string) ([]finalist, error) {
 	best, err := search.ReadTop(dir, config.Search.TopK)
 	if err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ func (a *app) finish(ctx context.Context, config configs.Config, set sets.CIFAR,
 	return list, nil
 }
 
-func (a *app) finishOne(ctx context.Context, config configs.Config, set sets.CIFAR, f finalist) (out api.EvalResult, err error) {
+func (a *app) finishOne(ctx context.Context, config configs.Config, set dataset, f finalist) (out api.EvalResult, err error) {
 	d, err := rundir.Open(f.Run)
 	if err != nil {
 		return out, err

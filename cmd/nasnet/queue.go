@@ -82,7 +82,7 @@ func (a *app) evaluatorOf(ctx context.Context, setup []byte) (search.Evaluator, 
 	if err != nil {
 		return nil, err
 	}
-	set, err := a.cifar(ctx, c.Data)
+	set, err := a.images(ctx, c)
 	if err != nil {
 		return nil, err
 	}

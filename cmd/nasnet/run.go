@@ -17,7 +17,6 @@ import (
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/rundir"
-	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -40,7 +39,7 @@ type chain struct {
 	*app
 	config   configs.Config
 	dir      *rundir.Dir
-	set      sets.CIFAR
+	set      dataset
 	launcher *engine.Launcher
 	model    model.Model // of the retrained network
 }
@@ -52,17 +51,14 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	}
 	defer dir.Close()
 	c := &chain{app: a, config: config, dir: dir}
+	a.term.Heading("1/6 data", config.Data.Set)
+	if err := c.open(ctx); err != nil {
+		return err
+	}
 	if err := c.keepConfig(); err != nil {
 		return err
 	}
 	if err := c.begin(); err != nil {
-		return err
-	}
-	if c.launcher, err = a.launcher(ctx, config.Engine); err != nil {
-		return err
-	}
-	a.term.Heading("1/6 data", "CIFAR-10")
-	if c.set, err = a.cifar(ctx, config.Data); err != nil {
 		return err
 	}
 	s, err := c.stages(ctx)
@@ -77,6 +73,19 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	}
 	s.print(a)
 	return nil
+}
+
+// open finds the data, which decides a part of the model, and the engine.
+func (c *chain) open(ctx context.Context) (err error) {
+	if c.set, err = c.images(ctx, c.config); err != nil {
+		return err
+	}
+	c.config.Model = c.set.suited(c.config.Model)
+	if err := c.set.keepFaults(c.dir); err != nil {
+		return err
+	}
+	c.launcher, err = c.app.launcher(ctx, c.config.Engine)
+	return err
 }
 
 // keepConfig writes the configuration into the run, or refuses a changed one.
@@ -132,7 +141,7 @@ func (c *chain) stages(ctx context.Context) (summary, error) {
 	if s.Train, _, err = rundir.Do(c.dir, "train", []string{c.dir.Output("search")}, func() (api.TrainResult, error) { return c.train(ctx) }); err != nil {
 		return s, err
 	}
-	c.term.Heading("4/6 evaluate", "10,000 test images")
+	c.term.Heading("4/6 evaluate", fmt.Sprintf("%d test images", c.set.Tests))
 	if s.Eval, _, err = rundir.Do(c.dir, "eval", []string{c.dir.Output("train")}, func() (api.EvalResult, error) { return c.eval(ctx, s.Train.Checkpoint) }); err != nil {
 		return s, err
 	}
@@ -169,12 +178,12 @@ func (c *chain) train(ctx context.Context) (api.TrainResult, error) {
 	t.Run = runExtras(c.config.Train, "```yaml\n"+string(text)+"```")
 	r := api.TrainRequest{
 		Dir: c.dir.Path, Digest: c.config.Digest("train", "data", "model", "search"), Model: c.model, Seed: c.config.Seed,
-		Data:  dataRequest(c.config, c.set, 0, c.config.Data.Validation),
+		Data:  c.set.request(c.config, 0, c.config.Data.Validation),
 		Train: t, Threads: threads(c.config.Engine),
 	}
 	j := engine.Job{Command: api.Train, OnEvent: show, Request: r}
 	err = c.runTraining(ctx, j, func(members *api.Cluster) any { r.Cluster = members; return r }, &out)
-	return out, err
+	return out, c.set.blamed(ctx, err)
 }
 
 // runTraining runs an engine's training here, or over the configured cluster.
@@ -219,7 +228,7 @@ func (c *chain) evalOn(ctx context.Context, checkpoint, split string) (api.EvalR
 	defer end()
 	err := call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: show, Request: api.EvalRequest{
 		Model: &c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: split, Batch: int64(c.config.Eval.Batch),
-		Data: dataRequest(c.config, c.set, 0, c.config.Data.Validation), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
+		Data: c.set.request(c.config, 0, c.config.Data.Validation), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
 	}}, &out)
-	return out, err
+	return out, c.set.blamed(ctx, err)
 }

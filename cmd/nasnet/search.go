@@ -16,7 +16,6 @@ import (
 	"github.com/nasnet-go/nasnet/controller/search"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
-	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
 func (a *app) searchCommand() *cobra.Command {
@@ -34,7 +33,7 @@ func (a *app) searchCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		set, err := a.cifar(c.Context(), config.Data)
+		set, err := a.images(c.Context(), config)
 		if err != nil {
 			return err
 		}
@@ -59,7 +58,7 @@ func (a *app) searchCommand() *cobra.Command {
 }
 
 // search runs a search in dir to its end, from where it was.
-func (a *app) search(ctx context.Context, c configs.Config, set sets.CIFAR, dir string) (search.Status, error) {
+func (a *app) search(ctx context.Context, c configs.Config, set dataset, dir string) (search.Status, error) {
 	launcher, err := a.launcher(ctx, c.Engine)
 	if err != nil {
 		return search.Status{}, err
@@ -165,8 +164,8 @@ type children struct {
 	limits   configs.Limits
 }
 
-func newChildren(c configs.Config, set sets.CIFAR, l *engine.Launcher) (*children, error) {
-	m, err := c.Model.Network()
+func newChildren(c configs.Config, set dataset, l *engine.Launcher) (*children, error) {
+	m, err := set.network(c)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +174,7 @@ func newChildren(c configs.Config, set sets.CIFAR, l *engine.Launcher) (*childre
 	if k.Shrink > 1 {
 		m.Input[0], m.Input[1] = m.Input[0]/k.Shrink, m.Input[1]/k.Shrink
 	}
-	d := dataRequest(c, set, k.Images, k.ValidationImages)
+	d := set.request(c, k.Images, k.ValidationImages)
 	d.Shrink = k.Shrink
 	t := recipe(c.Train)
 	t.Batch, t.Epochs, t.Steps, t.Schedule.Rate = int64(k.Batch), k.Epochs, 0, k.LearningRate

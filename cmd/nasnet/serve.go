@@ -22,7 +22,7 @@ type served struct {
 	MaxAbsDiff float64 `json:"max_abs_diff"` // of the served logits from the trainer's
 }
 
-// serve starts the local server, classifies test images as PNG through REST and
+// serve starts the local server, classifies test images through REST and
 // compares the logits with the trainer's.
 func (c *chain) serve(ctx context.Context) (result served, err error) {
 	s, err := serving.Start(ctx, serving.Options{
@@ -36,26 +36,22 @@ func (c *chain) serve(ctx context.Context) (result served, err error) {
 		defer cancel()
 		err = errors.Join(err, s.Shutdown(end))
 	}()
-	records, err := c.set.TestRecords()
+	tests, err := c.set.tests()
 	if err != nil {
 		return result, err
 	}
-	defer records.Close()
+	defer tests.Close()
 	want, shape, err := npy.Read(c.dir.Join(predictionsFile))
 	if err != nil {
 		return result, err
 	}
 	client := serving.Client{URL: s.URL(), Model: c.config.Export.Name}
-	for result.Images < c.config.Export.CheckImages {
-		img, err := records.At(result.Images)
+	for result.Images < min(c.config.Export.CheckImages, tests.Len()) {
+		img, err := tests.At(result.Images)
 		if err != nil {
 			return result, err
 		}
-		encoded, err := img.PNG()
-		if err != nil {
-			return result, err
-		}
-		answer, err := client.Images(ctx, [][]byte{encoded})
+		answer, err := client.Images(ctx, [][]byte{img.Encoded})
 		if err != nil {
 			return result, err
 		}
@@ -66,7 +62,7 @@ func (c *chain) serve(ctx context.Context) (result served, err error) {
 		for i, x := range answer[0].Logits {
 			result.MaxAbsDiff = math.Max(result.MaxAbsDiff, math.Abs(float64(x)-float64(row[i])))
 		}
-		if answer[0].Class == c.set.Classes[img.Label] {
+		if answer[0].Class == c.set.Classes[img.Class] {
 			result.Right++
 		}
 		result.Images++

@@ -24,22 +24,20 @@ func (a *app) single(c *cobra.Command) (*chain, error) {
 		return nil, err
 	}
 	s := &chain{app: a, config: config, dir: dir}
-	if s.set, err = a.cifar(c.Context(), config.Data); err != nil {
-		return nil, err
+	if err := s.open(c.Context()); err != nil {
+		return nil, errors.Join(err, dir.Close())
 	}
-	if s.launcher, err = a.launcher(c.Context(), config.Engine); err != nil {
-		return nil, err
-	}
-	s.model, err = config.Model.Network()
+	s.model, err = s.config.Model.Network()
 	return s, err
 }
 
 func (a *app) trainCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "train", Short: "Train or fine-tune one network on CIFAR-10, or go on with its training", Args: cobra.NoArgs,
-		Long: "Train one network on CIFAR-10. The same command goes on with a training that was\n" +
+		Use: "train", Short: "Train or fine-tune one network, or go on with its training", Args: cobra.NoArgs,
+		Long: "Train one network on CIFAR-10, ImageNet or images of your own (data.set). The same command goes on with a training that was\n" +
 			"interrupted. Flags are short forms of configuration keys; --set reaches all of them.",
 		Example: "  nasnet train --config cifar10-small --run runs/small --json\n" +
+			"  nasnet train --config folder-small --set data.dir=flowers --run runs/flowers\n" +
 			"  nasnet train --config cifar10-small --devices cpu:0,cpu:1 --run runs/two\n" +
 			"  nasnet train --config cifar10-small --cluster 10.0.0.5:2222,10.0.0.6:2222 --run runs/far\n" +
 			"  nasnet train --config mine.yaml --fine-tune runs/small/checkpoints/step-00015640 --run runs/tuned",
@@ -136,7 +134,7 @@ func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
 
 func (a *app) evalCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "eval", Short: "Measure a run's network on the 10,000 test images", Args: cobra.NoArgs,
+		Use: "eval", Short: "Measure a run's network on the test images", Args: cobra.NoArgs,
 		Example: "  nasnet eval --run runs/quickstart --json\n  nasnet eval --run runs/quickstart --compare runs/other/predictions.csv --per-class --reference",
 	}
 	best, scores := bestFlag(c), scoringFlags(c)

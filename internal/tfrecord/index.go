@@ -48,3 +48,26 @@ func Index(path string) ([]int64, error) {
 	}
 	return offsets, nil
 }
+
+// ReadAt reads the record that begins at a byte of a file. A broken one is a *Fault
+// without the record's number.
+func ReadAt(path string, offset int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("tfrecord: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.Seek(offset, io.SeekStart)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tfrecord: %w", err)
+	}
+	data, err := NewReader(f, path, info.Size()-offset).Next()
+	var fault *Fault
+	if errors.As(err, &fault) {
+		fault.Offset = offset
+	}
+	return data, err
+}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/nasnet-go/nasnet/internal/tfrecord"
 	"github.com/nasnet-go/nasnet/tfgraph"
 	"github.com/nasnet-go/nasnet/tfgraph/tfdata"
 )
@@ -53,23 +52,17 @@ type BoxInput struct {
 // graph, below s. name is unique there. A broken record length is a
 // *tfrecord.Fault.
 func NewBoxInput(s *tfgraph.Scope, name string, files []string, o BoxOptions) (*BoxInput, error) {
-	var fileOf []int32
-	var offsets []int64
-	for i, path := range files {
-		list, err := tfrecord.Index(path)
-		if err != nil {
-			return nil, fmt.Errorf("data: %w", err)
-		}
-		fileOf = append(fileOf, slices.Repeat([]int32{int32(i)}, len(list))...)
-		offsets = append(offsets, list...)
+	records, err := OpenRecords(Records{Files: files})
+	if err != nil {
+		return nil, err
 	}
-	in := &BoxInput{Len: int64(len(offsets))}
+	in := &BoxInput{Len: records.Len()}
 	if in.Len == 0 || o.Batch < 1 {
 		return nil, fmt.Errorf("data: pipeline %s: %d examples in batches of %d", name, in.Len, o.Batch)
 	}
 	s = s.Sub("%s", name).On("/device:CPU:0")
 	in.start = tfgraph.Placeholder(s, "start", tfgraph.Int64, tfgraph.Shape{})
-	where := []tfgraph.Tensor{tfgraph.StringsConst(s, files), tfgraph.Vector(s, fileOf...), tfgraph.Vector(s, offsets...)}
+	where := records.where(s)
 	examples := tfdata.Range(s, in.start, tfgraph.Scalarc(s, int64(math.MaxInt64))).Map(s, tfdata.Autotune, where, func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
 		return o.example(s, tfgraph.Reshape(s, element[0], 1), where, in.Len)
 	})

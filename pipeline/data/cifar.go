@@ -12,14 +12,16 @@ const (
 	cifarSide   = 32
 	cifarPlane  = cifarSide * cifarSide
 	cifarRecord = 1 + 3*cifarPlane
-	cifarFile   = 10000 // records a file
 )
+
+// CIFARFile is how many records a file has.
+const CIFARFile = 10000
 
 // LoadCIFAR reads records of CIFAR-10's binary files, numbered through all the
 // files in their order; all of them if pick is nil.
 func LoadCIFAR(files []string, pick []int) (Images, error) {
 	if pick == nil {
-		pick = make([]int, cifarFile*len(files))
+		pick = make([]int, CIFARFile*len(files))
 		for i := range pick {
 			pick[i] = i
 		}
@@ -40,15 +42,15 @@ func LoadCIFAR(files []string, pick []int) (Images, error) {
 	}
 	record := make([]byte, cifarRecord)
 	for i, p := range pick {
-		if p < 0 || p >= cifarFile*len(files) {
-			return Images{}, fmt.Errorf("cifar10: record %d of %d asked for", p, cifarFile*len(files))
+		if p < 0 || p >= CIFARFile*len(files) {
+			return Images{}, fmt.Errorf("cifar10: record %d of %d asked for", p, CIFARFile*len(files))
 		}
-		f := open[p/cifarFile]
-		if _, err := f.ReadAt(record, int64(p%cifarFile)*cifarRecord); err != nil {
-			return Images{}, fmt.Errorf("cifar10: %s, record %d: %w; `nasnet data verify` checks the files", f.Name(), p%cifarFile, err)
+		f := open[p/CIFARFile]
+		if _, err := f.ReadAt(record, int64(p%CIFARFile)*cifarRecord); err != nil {
+			return Images{}, fmt.Errorf("cifar10: %s, record %d: %w; `nasnet data verify` checks the files", f.Name(), p%CIFARFile, err)
 		}
 		if record[0] > 9 {
-			return Images{}, fmt.Errorf("cifar10: %s, record %d: class %d is not in 0..9", f.Name(), p%cifarFile, record[0])
+			return Images{}, fmt.Errorf("cifar10: %s, record %d: class %d is not in 0..9", f.Name(), p%CIFARFile, record[0])
 		}
 		im.Labels[i] = int64(record[0])
 		interleave(im.Pixels[i*3*cifarPlane:], record[1:])

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,7 +21,10 @@ type Records struct {
 	JPEG        bool   // all images are JPEGs, of which a part alone can be decoded
 	ImageKey    string // of the encoded image; "": slim's image/encoded
 	LabelKey    string // "": slim's image/class/label
-	MaxPixels   int64  // that an image may declare; 0: 50 million
+	// Exclude are the bytes at which records begin that are left out, by file; where
+	// a length is broken, all behind it.
+	Exclude   map[string][]int64
+	MaxPixels int64 // that an image may declare; 0: 50 million
 }
 
 // RecordSet is where each example of record files lies.
@@ -31,14 +35,17 @@ type RecordSet struct {
 }
 
 // OpenRecords reads where the records lie, not the records. A broken record
-// length is a *tfrecord.Fault.
+// length that is not excluded is a *tfrecord.Fault.
 func OpenRecords(r Records) (*RecordSet, error) {
 	set := &RecordSet{Records: r}
 	for i, path := range r.Files {
 		list, err := tfrecord.Index(path)
-		if err != nil {
+		bad := r.Exclude[path]
+		var fault *tfrecord.Fault
+		if err != nil && !(errors.As(err, &fault) && slices.Contains(bad, fault.Offset)) {
 			return nil, fmt.Errorf("data: %w", err)
 		}
+		list = slices.DeleteFunc(list, func(offset int64) bool { return slices.Contains(bad, offset) })
 		set.fileOf = append(set.fileOf, slices.Repeat([]int32{int32(i)}, len(list))...)
 		set.offsets = append(set.offsets, list...)
 	}
@@ -47,6 +54,11 @@ func OpenRecords(r Records) (*RecordSet, error) {
 
 // Len returns the number of examples.
 func (r *RecordSet) Len() int64 { return int64(len(r.offsets)) }
+
+// where are the files, and the file and the offset of each example, as constants.
+func (r *RecordSet) where(s *tfgraph.Scope) []tfgraph.Tensor {
+	return []tfgraph.Tensor{tfgraph.StringsConst(s, r.Files), tfgraph.Vector(s, r.fileOf...), tfgraph.Vector(s, r.offsets...)}
+}
 
 // Subset are the examples of the given numbers, in that order.
 func (r *RecordSet) Subset(ids []int) *RecordSet {
@@ -58,15 +70,18 @@ func (r *RecordSet) Subset(ids []int) *RecordSet {
 	return part
 }
 
-// Without leaves out the records that begin at the given bytes of files.
-func (r *RecordSet) Without(offsets map[string][]int64) *RecordSet {
-	var kept []int
-	for id, offset := range r.offsets {
-		if !slices.Contains(offsets[r.Files[r.fileOf[id]]], offset) {
-			kept = append(kept, id)
+// First visits the first n records, as stored, in this set's order.
+func (r *RecordSet) First(n int, visit func(record []byte) error) error {
+	for id := range min(n, len(r.offsets)) {
+		record, err := tfrecord.ReadAt(r.Files[r.fileOf[id]], r.offsets[id])
+		if err != nil {
+			return fmt.Errorf("data: %w", err)
+		}
+		if err := visit(record); err != nil {
+			return fmt.Errorf("data: %s, byte %d: %w", r.Files[r.fileOf[id]], r.offsets[id], err)
 		}
 	}
-	return r.Subset(kept)
+	return nil
 }
 
 // RecordOptions configures a pipeline over record files.
@@ -115,11 +130,10 @@ func NewRecordInput(s *tfgraph.Scope, name string, r *RecordSet, o RecordOptions
 	in.start = tfgraph.Placeholder(s, "start", tfgraph.Int64, tfgraph.Shape{})
 	in.stop = tfgraph.Placeholder(s, "stop", tfgraph.Int64, tfgraph.Shape{})
 	first := tfgraph.Add(s, in.start, tfgraph.Scalarc(s, o.Replica))
-	where := []tfgraph.Tensor{tfgraph.StringsConst(s, r.Files), tfgraph.Vector(s, r.fileOf...), tfgraph.Vector(s, r.offsets...)}
 	// The order is computed for many examples at once: operations on single
 	// numbers would cost a tenth of the whole.
 	groups := tfdata.RangeBy(s, first, in.stop, max(1, o.Replicas)).Batch(s, 64, false)
-	places := groups.Map(s, 1, where, func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
+	places := groups.Map(s, 1, r.where(s), func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
 		return places(s, element[0], where, in.Len, o)
 	}).Unbatch(s)
 	examples := places.Map(s, tfdata.Autotune, nil, func(s *tfgraph.Scope, element, _ []tfgraph.Tensor) []tfgraph.Tensor {

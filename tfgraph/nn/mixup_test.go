@@ -52,3 +52,50 @@ func TestMixup(t *testing.T) {
 		t.Errorf("shares have mean %.3f and variance %.3f, want 0.5 and %.3f", mean, variance, 1/(4*1.8))
 	}
 }
+
+// The box of the other image counts as much in the targets as in the pixels, and
+// the middle image, its own mirror, stays.
+func TestCutMix(t *testing.T) {
+	g := tfgraph.New()
+	s := g.Root()
+	key := tfgraph.Placeholder(s, "key", tfgraph.Int64, tfgraph.Shape{2})
+	const side = 20
+	pixels := make([]float32, 3*side*side)
+	for i := range pixels {
+		pixels[i] = float32(i / (side * side)) // 0, 1, 2
+	}
+	targets := tfgraph.Const(s, []float32{1, 0, 0, 0, 1, 0, 0, 0, 1}, 3, 3)
+	x, y := nn.CutMix(s, tfgraph.Const(s, pixels, 3, side, side, 1), targets, key, 1)
+	sess := tftest.Session(t, g, tfgraph.SessionOptions{})
+	var sum float64
+	const steps = 500
+	for step := range steps {
+		k, err := tfgraph.NewValue([]int64{5, int64(step)}, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := sess.Run(tfgraph.Feeds{key: k}, []tfgraph.Tensor{x, y})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := tftest.Floats(t, out)
+		foreign := 0
+		for i, v := range got[0] {
+			switch {
+			case i < side*side && v == 2:
+				foreign++
+			case i < side*side && v != 0, i >= side*side && i < 2*side*side && v != 1:
+				t.Fatalf("step %d: pixel %d is %g", step, i, v)
+			}
+		}
+		area := float64(foreign) / (side * side)
+		sum += area
+		if math.Abs(area-float64(got[1][2])) > 1e-5 || math.Abs(1-area-float64(got[1][0])) > 1e-5 {
+			t.Fatalf("step %d: %g of the pixels, targets %v", step, area, got[1][:3])
+		}
+	}
+	// Beta(1, 1) would give boxes of half the image; about a third of that hangs over.
+	if mean := sum / steps; mean < 0.2 || mean > 0.45 {
+		t.Errorf("boxes have %.3f of the image on average", mean)
+	}
+}

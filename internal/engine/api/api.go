@@ -46,6 +46,47 @@ type Data struct {
 	Flip        bool     `json:"flip"`
 	Cutout      int64    `json:"cutout"`           // side in pixels; 0: none
 	Shrink      int      `json:"shrink,omitempty"` // squares of so many pixels a side are averaged first; 0, 1: none
+
+	Records     *Records    `json:"records,omitempty"`   // instead of CIFAR-10's files; without CropPad and Shrink
+	Colour      bool        `json:"colour,omitempty"`    // change brightness and saturation; this and the next of records alone
+	CropArea    float64     `json:"crop_area,omitempty"` // smallest random box, as a share of the area; 1: none
+	RandAugment RandAugment `json:"rand_augment"`
+	Eval        Preparation `json:"eval"`
+}
+
+// Parts of a data set.
+const (
+	TrainSplit = "train"
+	TestSplit  = "test"
+)
+
+// Records are record files of encoded images.
+type Records struct {
+	Train       []string           `json:"train"`
+	Validation  []string           `json:"validation"`   // to measure on
+	LabelOffset int64              `json:"label_offset"` // stored label - offset = class from 0
+	Classes     int64              `json:"classes"`
+	JPEG        bool               `json:"jpeg"` // all images are JPEGs
+	ImageKey    string             `json:"image_key,omitempty"`
+	LabelKey    string             `json:"label_key,omitempty"`
+	Exclude     map[string][]int64 `json:"exclude,omitempty"` // bytes at which records begin that are left out, by file
+}
+
+// RandAugment is so many random operations of a strength of 0 to 10.
+type RandAugment struct {
+	Layers    int     `json:"layers,omitempty"`
+	Magnitude float64 `json:"magnitude,omitempty"`
+}
+
+// LegacyResize is TensorFlow 1's bilinear kernel.
+const LegacyResize = "legacy"
+
+// Preparation is how encoded images are prepared for evaluation where it differs from the
+// way of the model's style.
+type Preparation struct {
+	Crop   float64 `json:"crop,omitempty"`   // share of each side that is kept; 0: the style's
+	Resize string  `json:"resize,omitempty"` // legacy | antialias
+	Crops  int64   `json:"crops,omitempty"`  // views of an image: 1, 5 or 10
 }
 
 // Optimizer says how gradients change weights.
@@ -82,6 +123,7 @@ type Training struct {
 	ClipNorm        float64   `json:"clip_norm"`
 	LabelSmoothing  float64   `json:"label_smoothing"`
 	Mixup           float64   `json:"mixup,omitempty"`
+	CutMix          float64   `json:"cutmix,omitempty"`
 	AuxWeight       float64   `json:"aux_weight"`
 	DropPathVersion string    `json:"drop_path_version"`
 	EMA             float64   `json:"ema"`
@@ -216,6 +258,7 @@ type ExportRequest struct {
 	Version     int64       `json:"version"`
 	Classes     []string    `json:"classes"`
 	Standardize string      `json:"standardize"`
+	Eval        Preparation `json:"eval"`
 	Optimize    bool        `json:"optimize"` // folded and frozen; otherwise with variables
 	Weights     string      `json:"weights"`  // float32 | float16 | bfloat16: how they are stored
 	Features    bool        `json:"features"` // a signature for pooled features and the last map
