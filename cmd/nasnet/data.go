@@ -30,7 +30,7 @@ func (a *app) dataCommand() *cobra.Command {
 		a.say("%s: %d training and %d test images, verified", set.Dir, set.TrainImages, set.TestImages)
 		return nil
 	}
-	c.AddCommand(cifar, a.dataImageNetCommand(), a.dataFolderCommand(), a.dataCOCOCommand(), a.dataShapesCommand(), a.dataBoxesCommand(), a.dataINDLCommand(), a.dataVerifyCommand())
+	c.AddCommand(cifar, a.dataImageNetCommand(), a.dataFolderCommand(), a.dataCOCOCommand(), a.dataShapesCommand(), a.dataBoxesCommand(), a.dataINDLCommand(), a.dataShowCommand(), a.dataVerifyCommand())
 	return c
 }
 

@@ -2,10 +2,9 @@ package train
 
 import (
 	"fmt"
-	"image"
-	"image/color"
 	"path/filepath"
 
+	"github.com/nasnet-go/nasnet/internal/contactsheet"
 	"github.com/nasnet-go/nasnet/internal/tfevents"
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
@@ -108,24 +107,9 @@ func (t *Trainer) images(position int64) error {
 	}
 	size := int(shape[1] * shape[2] * 3)
 	for i := range min(e.o.Images, int(shape[0])) {
-		if err := e.w.Image(t.state.Step, fmt.Sprintf("augmented/%d", i), picture(data[i*size:][:size], int(shape[2]))); err != nil {
+		if err := e.w.Image(t.state.Step, fmt.Sprintf("augmented/%d", i), contactsheet.Stretched(data[i*size:][:size], int(shape[2]))); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// picture stretches pixels, row-major RGB, to the full range.
-func picture(pixels []float32, width int) image.Image {
-	low, high := pixels[0], pixels[0]
-	for _, p := range pixels {
-		low, high = min(low, p), max(high, p)
-	}
-	scale := 255 / max(high-low, 1e-6)
-	im := image.NewNRGBA(image.Rect(0, 0, width, len(pixels)/3/width))
-	for i := 0; i < len(pixels)/3; i++ {
-		c := func(k int) uint8 { return uint8((pixels[3*i+k] - low) * scale) }
-		im.SetNRGBA(i%width, i/width, color.NRGBA{c(0), c(1), c(2), 255})
-	}
-	return im
 }

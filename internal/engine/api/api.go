@@ -16,6 +16,7 @@ const (
 	FirstStep    = "first-step"    // time from process start to the end of the first training step
 	InputRate    = "input-rate"    // time an input pipeline
 	InferRate    = "infer-rate"    // time networks that run forward
+	Show         = "show"          // write images as the network sees them
 	Doctor       = "doctor"        // TensorFlow's version and devices
 	Abort        = "abort"         // kill itself with SIGABRT: for tests of the supervision
 )
@@ -32,61 +33,6 @@ type Threads struct {
 	Precision string `json:"precision"`         // "", "bf16" or "fp16"
 	XLA       bool   `json:"xla"`               // compile clusters
 	Devices   int    `json:"devices,omitempty"` // virtual CPU devices; 0: one
-}
-
-// Data names images to learn from or to measure on.
-type Data struct {
-	Train       []string `json:"train"`       // CIFAR-10 binary files, in order
-	Test        []string `json:"test"`        // the same for the test images
-	Images      int      `json:"images"`      // training images used; 0: all that are not held out
-	HeldOut     int      `json:"held_out"`    // training images set aside for validation
-	Seed        uint64   `json:"seed"`        // of the split
-	Standardize string   `json:"standardize"` // image | channel | none
-	CropPad     int64    `json:"crop_pad"`    // pixels padded before the random crop; 0: no crop
-	Flip        bool     `json:"flip"`
-	Cutout      int64    `json:"cutout"`           // side in pixels; 0: none
-	Shrink      int      `json:"shrink,omitempty"` // squares of so many pixels a side are averaged first; 0, 1: none
-
-	Records     *Records    `json:"records,omitempty"`   // instead of CIFAR-10's files; without CropPad and Shrink
-	Colour      bool        `json:"colour,omitempty"`    // change brightness and saturation; this and the next of records alone
-	CropArea    float64     `json:"crop_area,omitempty"` // smallest random box, as a share of the area; 1: none
-	RandAugment RandAugment `json:"rand_augment"`
-	Eval        Preparation `json:"eval"`
-}
-
-// Parts of a data set.
-const (
-	TrainSplit = "train"
-	TestSplit  = "test"
-)
-
-// Records are record files of encoded images.
-type Records struct {
-	Train       []string           `json:"train"`
-	Validation  []string           `json:"validation"`   // to measure on
-	LabelOffset int64              `json:"label_offset"` // stored label - offset = class from 0
-	Classes     int64              `json:"classes"`
-	JPEG        bool               `json:"jpeg"` // all images are JPEGs
-	ImageKey    string             `json:"image_key,omitempty"`
-	LabelKey    string             `json:"label_key,omitempty"`
-	Exclude     map[string][]int64 `json:"exclude,omitempty"` // bytes at which records begin that are left out, by file
-}
-
-// RandAugment is so many random operations of a strength of 0 to 10.
-type RandAugment struct {
-	Layers    int     `json:"layers,omitempty"`
-	Magnitude float64 `json:"magnitude,omitempty"`
-}
-
-// LegacyResize is TensorFlow 1's bilinear kernel.
-const LegacyResize = "legacy"
-
-// Preparation is how encoded images are prepared for evaluation where it differs from the
-// way of the model's style.
-type Preparation struct {
-	Crop   float64 `json:"crop,omitempty"`   // share of each side that is kept; 0: the style's
-	Resize string  `json:"resize,omitempty"` // legacy | antialias
-	Crops  int64   `json:"crops,omitempty"`  // views of an image: 1, 5 or 10
 }
 
 // Optimizer says how gradients change weights.
