@@ -35,25 +35,22 @@ const (
 )
 
 // image decodes and distorts one encoded image to [H,W,3] float32. shape is a
-// JPEG's, of which the box alone is decoded; nil if it may be something else. key
-// [2] decides all that is random.
-func (d Distortion) image(s *tfgraph.Scope, encoded, shape, key tfgraph.Tensor) tfgraph.Tensor {
-	seed := func(site int64) tfgraph.Tensor {
-		return tfgraph.Add(s, tfgraph.Mul(s, key, tfgraph.Vector(s, int64(31), 1)), tfgraph.Vector(s, site, 0)) // [2]
-	}
-	x := d.crop(s, encoded, shape, seed(siteBox)) // uint8 [h,w,3]
+// JPEG's, of which the box alone is decoded; nil if it may be something else. seed
+// and position decide all that is random. Small operations and passes over the
+// pixels are what it costs beside decoding: there are as few as can be.
+func (d Distortion) image(s *tfgraph.Scope, encoded, shape tfgraph.Tensor, seed int64, position tfgraph.Tensor) tfgraph.Tensor {
+	key := func(site int64) tfgraph.Tensor {
+		return tfgraph.Stack(s, 0, tfgraph.Scalarc(s, 31*seed+site), position)
+	} // [2]
+	x := d.crop(s, encoded, shape, key(siteBox)) // uint8 [h,w,3]
 	y := s.One("ResizeBilinear", tfgraph.Attrs{"align_corners": false, "half_pixel_centers": false},
 		tfgraph.ExpandDims(s, x, 0), tfgraph.Vector(s, int32(d.Height), int32(d.Width))) // [1,H,W,3] 0..255
 	y = tfgraph.Reshape(s, y, d.Height, d.Width, 3)
 	n := drawRandAugment + d.RandAugment.draws()
-	draws := tfgraph.StatelessUniform(s, tfgraph.Vector(s, int32(n)), seed(siteDraws)) // [n] in [0,1)
-	draw := func(i int) tfgraph.Tensor {
-		return tfgraph.Reshape(s, tfgraph.Slice(s, draws, []int32{int32(i)}, []int32{1}))
-	}
+	draws := tfgraph.StatelessUniform(s, tfgraph.Vector(s, int32(n)), key(siteDraws)) // [n] in [0,1)
+	draw := s.Add("Unpack", tfgraph.Attrs{"num": n}, draws).Output
 	if d.Flip {
-		one, half := tfgraph.Vector(s, float32(1)), tfgraph.Scalarc(s, float32(0.5))
-		mirrored := tfgraph.Less(s, tfgraph.Concat(s, 0, one, tfgraph.Slice(s, draws, []int32{drawMirror}, []int32{1}), one), half) // [3]
-		y = s.One("Reverse", nil, y, mirrored)
+		y = tfgraph.Reshape(s, s.Case(coin(s, draw(drawMirror)), []tfgraph.Tensor{y}, same, mirrored)[0], d.Height, d.Width, 3)
 	}
 	if d.Colour {
 		y = d.colour(s, y, draw)
@@ -68,6 +65,18 @@ func (d Distortion) image(s *tfgraph.Scope, encoded, shape, key tfgraph.Tensor) 
 		y = tfgraph.Mul(s, y, square(s, draw(drawCutRow), draw(drawCutColumn), d.Height, d.Width, d.Cutout))
 	}
 	return y
+}
+
+// coin is 0 or 1 of a uniform draw, for Case.
+func coin(s *tfgraph.Scope, draw tfgraph.Tensor) tfgraph.Tensor {
+	return tfgraph.Cast(s, tfgraph.Less(s, draw, tfgraph.Scalarc(s, float32(0.5))), tfgraph.Int32)
+}
+
+func same(_ *tfgraph.Scope, in []tfgraph.Tensor) []tfgraph.Tensor { return in }
+
+// mirrored turns an image [H,W,3] left to right.
+func mirrored(s *tfgraph.Scope, in []tfgraph.Tensor) []tfgraph.Tensor {
+	return []tfgraph.Tensor{s.One("ReverseV2", nil, in[0], tfgraph.Vector(s, int32(1)))}
 }
 
 // crop decodes a random box of an image.
@@ -105,16 +114,17 @@ func (d Distortion) colour(s *tfgraph.Scope, x tfgraph.Tensor, draw func(int) tf
 	const most = 32
 	delta := tfgraph.Sub(s, tfgraph.Scale(s, draw(drawBrightness), 2*most), tfgraph.Scalarc(s, float32(most)))
 	factor := tfgraph.Add(s, draw(drawSaturation), tfgraph.Scalarc(s, float32(0.5)))
-	zero := tfgraph.Scalarc(s, float32(0)) // saturation is the dear part: one for both orders
-	first := tfgraph.Less(s, draw(drawOrder), tfgraph.Scalarc(s, float32(0.5)))
-	before, after := tfgraph.Select(s, first, delta, zero), tfgraph.Select(s, first, zero, delta)
-	y := tfgraph.Add(s, s.One("AdjustSaturation", nil, tfgraph.Add(s, x, before), factor), after)
-	return clip(s, y)
+	y := s.Case(coin(s, draw(drawOrder)), []tfgraph.Tensor{x, delta, factor}, func(s *tfgraph.Scope, in []tfgraph.Tensor) []tfgraph.Tensor {
+		return []tfgraph.Tensor{tfgraph.Add(s, s.One("AdjustSaturation", nil, in[0], in[2]), in[1])}
+	}, func(s *tfgraph.Scope, in []tfgraph.Tensor) []tfgraph.Tensor {
+		return []tfgraph.Tensor{s.One("AdjustSaturation", nil, tfgraph.Add(s, in[0], in[1]), in[2])}
+	})[0]
+	return tfgraph.Reshape(s, clip(s, y), d.Height, d.Width, 3)
 }
 
 // clip keeps pixels in 0..255.
 func clip(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor {
-	return tfgraph.Minimum(s, tfgraph.Maximum(s, x, tfgraph.Scalarc(s, float32(0))), tfgraph.Scalarc(s, float32(255)))
+	return s.One("ClipByValue", nil, x, tfgraph.Scalarc(s, float32(0)), tfgraph.Scalarc(s, float32(255)))
 }
 
 // square is 0 in a square around a point, given as shares of the sides, else 1;

@@ -249,8 +249,7 @@ func standardize(s *tfgraph.Scope, x tfgraph.Tensor, how Standardize) tfgraph.Te
 	case Unscaled:
 		return tfgraph.Scale(s, x, 1.0/255)
 	case Inception:
-		unit := tfgraph.Sub(s, tfgraph.Scale(s, x, 1.0/255), tfgraph.Scalarc(s, float32(0.5)))
-		return tfgraph.Scale(s, unit, 2)
+		return tfgraph.Sub(s, tfgraph.Scale(s, x, 2.0/255), tfgraph.Scalarc(s, float32(1)))
 	}
 	return s.Fail("unknown standardization %q: want image, channel, inception or none", how)
 }

@@ -178,8 +178,7 @@ func (r *RecordSet) example(s *tfgraph.Scope, position, file, offset tfgraph.Ten
 	switch {
 	case o.Train != nil:
 		encoded, shape := gated(s, encoded, r.JPEG, r.maxPixels())
-		key := tfgraph.Stack(s, 0, tfgraph.Scalarc(s, o.Seed), position) // [2]
-		return []tfgraph.Tensor{o.Train.image(s, encoded, shape, key), class}
+		return []tfgraph.Tensor{o.Train.image(s, encoded, shape, o.Seed, position), class}
 	case o.Eval.Height == 0:
 		x := tfgraph.Cast(s, decodeRGB(s, encoded), tfgraph.Float32)
 		return []tfgraph.Tensor{s.One("Max", nil, x, tfgraph.Vector(s, int32(0), 1, 2)), class}
