@@ -17,7 +17,8 @@ type Preparation struct {
 	// trained and measured with it. Otherwise bilinear with antialiasing.
 	Legacy bool
 	// Crops above 1 asks for so many views of an image: 5 are the central crop and
-	// those at the corners, 10 these and their mirror images.
+	// those at the corners, 10 these and their mirror images; of 0.875 a side where
+	// Crop keeps all.
 	Crops int64
 }
 
@@ -96,6 +97,9 @@ func (p Preparation) prepared(s *tfgraph.Scope, x tfgraph.Tensor) tfgraph.Tensor
 	}
 	if p.Crops != 5 && p.Crops != 10 {
 		return s.Fail("%d crops of an image; want 1, 5 or 10", p.Crops)
+	}
+	if p.Crop == 0 || p.Crop == 1 {
+		p.Crop = 0.875
 	}
 	whole := p
 	whole.Crop = 0
