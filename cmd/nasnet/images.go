@@ -90,6 +90,9 @@ func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err e
 	if dir, err = filepath.Abs(dir); err != nil {
 		return s, err
 	}
+	if _, err := os.Stat(dir); err != nil {
+		return s, usagef("data.dir: %v", err)
+	}
 	files, err := sets.FindRecords(dir)
 	if errors.Is(err, sets.ErrMissing) && c.Data.Set == "folder" {
 		if dir, err = a.convertedFolder(ctx, dir); err == nil {
@@ -97,7 +100,7 @@ func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err e
 		}
 	}
 	if errors.Is(err, sets.ErrMissing) {
-		return s, usagef("data.dir: %v; `nasnet data imagenet` and `nasnet data folder` write them", err)
+		return s, usagef("data.dir: %s has no record files such as train-00000-of-01024; `nasnet data imagenet` and `nasnet data folder` write them", dir)
 	}
 	if err != nil {
 		return s, err
