@@ -75,17 +75,16 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	return nil
 }
 
-// open finds the data, which decides a part of the model, and the engine.
+// open finds the engine, and the data, which decides a part of the model.
 func (c *chain) open(ctx context.Context) (err error) {
+	if c.launcher, err = c.app.launcher(ctx, c.config.Engine); err != nil {
+		return err
+	}
 	if c.set, err = c.images(ctx, c.config); err != nil {
 		return err
 	}
 	c.config.Model = c.set.suited(c.config.Model)
-	if err := c.set.keepFaults(c.dir); err != nil {
-		return err
-	}
-	c.launcher, err = c.app.launcher(ctx, c.config.Engine)
-	return err
+	return c.set.keepFaults(c.dir)
 }
 
 // keepConfig writes the configuration into the run, or refuses a changed one.
