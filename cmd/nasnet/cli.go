@@ -106,6 +106,8 @@ func (a *app) load() (configs.Config, error) {
 	case err != nil:
 	case c.Data.Set == detectionSet:
 		err = usagef("data.set is %s; `nasnet detect` trains and measures detectors", c.Data.Set)
+	default:
+		err = dataThere(c.Data)
 	}
 	return c, err
 }

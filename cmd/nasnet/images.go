@@ -74,13 +74,21 @@ func preparation(e configs.Eval) api.Preparation {
 	return p
 }
 
+// dataThere refuses a data set whose directory is missing, before anything starts.
+func dataThere(d configs.Data) error {
+	if d.Set == "folder" && d.Dir == "" {
+		return usagef("data.set is folder; give data.dir, a directory with a folder of images for each class")
+	}
+	if _, err := os.Stat(d.Dir); d.Dir != "" && err != nil {
+		return usagef("data.dir: %v", err)
+	}
+	return nil
+}
+
 // recordSet finds the record files of a set; images in folders become such first.
 func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err error) {
 	dir := c.Data.Dir
 	if dir == "" {
-		if c.Data.Set == "folder" {
-			return s, usagef("data.set is folder; give data.dir, a directory with a folder of images for each class")
-		}
 		cache, err := libtf.CacheDir(os.Getenv)
 		if err != nil {
 			return s, err
@@ -89,9 +97,6 @@ func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err e
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return s, err
-	}
-	if _, err := os.Stat(dir); err != nil {
-		return s, usagef("data.dir: %v", err)
 	}
 	files, err := sets.FindRecords(dir)
 	if errors.Is(err, sets.ErrMissing) && c.Data.Set == "folder" {
