@@ -86,6 +86,11 @@ func TestTheChainSurvivesKills(t *testing.T) {
 	if want.Search.Trials.Done != 6 || want.Eval.Images != 10000 || want.Serve.Images != 20 || want.Export.Check.Images != 20 {
 		t.Errorf("summary %+v", want)
 	}
+	for _, name := range []string{"report.html", predictionsCSV, evaluationFile} {
+		if info, err := os.Stat(filepath.Join(straight, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	kills := 0
 	for _, after := range []time.Duration{700, 2500, 4000, 1800, 3000} {
 		cmd := exec.Command(nasnet, small(t, killed)...)

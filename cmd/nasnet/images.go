@@ -22,7 +22,6 @@ import (
 
 // dataset is what a run learns from and is measured on.
 type dataset struct {
-	Name    string // as in headings
 	Classes []string
 	Tests   int // images to measure on
 
@@ -37,7 +36,7 @@ func (a *app) images(ctx context.Context, c configs.Config) (dataset, error) {
 		return a.recordSet(ctx, c)
 	}
 	set, err := a.cifar(ctx, c.Data)
-	return dataset{Name: "CIFAR-10", Classes: set.Classes, Tests: set.TestImages, cifar: set}, err
+	return dataset{Classes: set.Classes, Tests: set.TestImages, cifar: set}, err
 }
 
 // suited fills in what the data set decides of the model.
@@ -116,11 +115,11 @@ func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err e
 	if files.Boxes {
 		return s, usagef("data.dir: %s is a detection set; `nasnet detect` trains on it", dir)
 	}
-	return a.described(ctx, c, dir, files)
+	return a.described(ctx, c, files)
 }
 
 // described tells the engine how to read the files.
-func (a *app) described(ctx context.Context, c configs.Config, dir string, files sets.RecordFiles) (dataset, error) {
+func (a *app) described(ctx context.Context, c configs.Config, files sets.RecordFiles) (dataset, error) {
 	offset := files.LabelOffset
 	if c.Data.LabelOffset >= 0 {
 		offset = int64(c.Data.LabelOffset)
@@ -135,7 +134,7 @@ func (a *app) described(ctx context.Context, c configs.Config, dir string, files
 			classes = append(classes, strconv.Itoa(i))
 		}
 	}
-	s := dataset{Name: fmt.Sprintf("%s, %d classes, record files in %s", c.Data.Set, len(classes), dir), Classes: classes, Tests: int(files.Examples), records: &api.Records{
+	s := dataset{Classes: classes, Tests: int(files.Examples), records: &api.Records{
 		Train: files.Train, Validation: files.Validation, LabelOffset: offset, Classes: int64(len(classes)), JPEG: files.JPEG, ImageKey: files.ImageKey, LabelKey: files.LabelKey,
 	}}
 	if c.Data.Bad.Policy != "skip" {

@@ -68,6 +68,13 @@ func (a *app) chain(ctx context.Context, config configs.Config) error {
 	if _, err := dir.WriteJSON("summary.json", s); err != nil {
 		return err
 	}
+	d, err := reportOf(dir.Path)
+	if err == nil {
+		err = writeReport(d, "html", dir.Join("report.html"))
+	}
+	if err != nil {
+		return err
+	}
 	if a.json {
 		return a.document(s)
 	}
@@ -141,7 +148,7 @@ func (c *chain) stages(ctx context.Context) (summary, error) {
 		return s, err
 	}
 	c.term.Heading("4/6 evaluate", fmt.Sprintf("%d test images", c.set.Tests))
-	if s.Eval, _, err = rundir.Do(c.dir, "eval", []string{c.dir.Output("train")}, func() (api.EvalResult, error) { return c.eval(ctx, s.Train.Checkpoint) }); err != nil {
+	if s.Eval, _, err = rundir.Do(c.dir, "eval", []string{c.dir.Output("train")}, func() (api.EvalResult, error) { return c.evalAndScore(ctx, s.Train.Checkpoint) }); err != nil {
 		return s, err
 	}
 	c.term.Heading("5/6 export", "a SavedModel, loaded again in a new process and compared")
@@ -218,6 +225,16 @@ const predictionsFile = "predictions.npy"
 
 func (c *chain) eval(ctx context.Context, checkpoint string) (api.EvalResult, error) {
 	return c.evalOn(ctx, checkpoint, "test")
+}
+
+// evalAndScore is eval with all that its logits tell: predictions.csv, evaluation.json
+// and pictures.
+func (c *chain) evalAndScore(ctx context.Context, checkpoint string) (api.EvalResult, error) {
+	out, err := c.eval(ctx, checkpoint)
+	if err == nil {
+		_, err = c.scoreTest(&scoring{}, out)
+	}
+	return out, err
 }
 
 // evalOn measures a checkpoint on a split: test, or validation.

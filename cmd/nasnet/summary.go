@@ -41,6 +41,6 @@ func (s summary) print(a *app) {
 		100*s.Eval.Top1, 100*s.Eval.Top1CI95[0], 100*s.Eval.Top1CI95[1], 100*s.Eval.Top5, s.Eval.Images)
 	a.say("  SavedModel %s: logits differ from the trainer's by at most %.1g, in a new process", s.Export.Dir, s.Export.Check.MaxAbsDiff)
 	a.say("  served: %d of %d test images right, logits differ from the trainer's by at most %.1g", s.Serve.Right, s.Serve.Images, s.Serve.MaxAbsDiff)
-	a.say("\nEverything lies in %s (config.yaml, ledger.db, metrics.jsonl, checkpoints/, export/, summary.json)", s.Run)
+	a.say("\nEverything lies in %s (report.html, config.yaml, ledger.db, metrics.jsonl, predictions.csv, checkpoints/, export/, summary.json)", s.Run)
 	a.say("Go on with\n  nasnet serve --model_name nasnet --model_base_path %s/export\n  nasnet search status --run %s", s.Run, s.Run)
 }
