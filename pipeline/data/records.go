@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/nasnet-go/nasnet/internal/imagegate"
@@ -136,12 +137,22 @@ func NewRecordInput(s *tfgraph.Scope, name string, r *RecordSet, o RecordOptions
 	places := groups.Map(s, 1, r.where(s), func(s *tfgraph.Scope, element, where []tfgraph.Tensor) []tfgraph.Tensor {
 		return places(s, element[0], where, in.Len, o)
 	}).Unbatch(s)
-	examples := places.Map(s, tfdata.Autotune, nil, func(s *tfgraph.Scope, element, _ []tfgraph.Tensor) []tfgraph.Tensor {
+	examples := places.Map(s, inFlight(o.Threads), nil, func(s *tfgraph.Scope, element, _ []tfgraph.Tensor) []tfgraph.Tensor {
 		return r.example(s, element[0], element[1], element[2], o)
 	})
-	in.iterator = examples.Batch(s, o.Batch, o.Repeat).Prefetch(s, 4).Options(s, o.Threads).Iterate(s, s.Path())
+	in.iterator = examples.Batch(s, o.Batch, o.Repeat).Prefetch(s, 4).OneThreadEach(s).Options(s, o.Threads).Iterate(s, s.Path())
 	in.Images, in.Labels = in.iterator.Next[0], in.iterator.Next[1]
 	return in
+}
+
+// inFlight is how many examples are worked at together: more than there are
+// threads, so that none waits where one batch ends and the next begins. Left to
+// itself TensorFlow takes one a thread, which costs 4 % with two.
+func inFlight(threads int64) int64 {
+	if threads <= 0 {
+		threads = int64(runtime.GOMAXPROCS(0))
+	}
+	return 8 * threads
 }
 
 // Start begins at a position: the number of examples that all replicas together

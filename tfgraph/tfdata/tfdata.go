@@ -49,16 +49,14 @@ func RangeBy(s *tfgraph.Scope, start, stop tfgraph.Tensor, step int64) Dataset {
 }
 
 // RecordAt is the record that begins at offset, int64 [1], of a TFRecord file,
-// string [1]: a string scalar. Its checksums are verified.
+// string [1]: a string scalar. Its checksums are verified. Nothing is read ahead:
+// a buffer for one record costs as much as a tenth of decoding a photograph.
 func RecordAt(s *tfgraph.Scope, file, offset tfgraph.Tensor) tfgraph.Tensor {
 	element := []tfgraph.Spec{{DType: tfgraph.String, Shape: tfgraph.Shape{}}}
-	node := s.One("TFRecordDatasetV2", nil, file, tfgraph.StringConst(s, ""), tfgraph.Scalarc(s, recordBuffer), offset)
+	node := s.One("TFRecordDatasetV2", nil, file, tfgraph.StringConst(s, ""), tfgraph.Scalarc(s, int64(0)), offset)
 	one := Dataset{}.with(s, "TakeDataset", element, nil, node, tfgraph.Scalarc(s, int64(1)))
 	return one.Single(s)[0]
 }
-
-// recordBuffer is what is read of a file at once: about a photograph.
-const recordBuffer = int64(128 << 10)
 
 // Slices yields the rows of a tensor along its first axis.
 func Slices(s *tfgraph.Scope, x tfgraph.Tensor) Dataset {
@@ -134,6 +132,12 @@ func (d Dataset) Options(s *tfgraph.Scope, threads int64) Dataset {
 		return d
 	}
 	return d.with(s, "PrivateThreadPoolDataset", d.Element, nil, d.node, tfgraph.Scalarc(s, threads))
+}
+
+// OneThreadEach keeps every operation of the pipeline in one thread: where Map
+// computes many elements at once, handing parts of one to other threads only costs.
+func (d Dataset) OneThreadEach(s *tfgraph.Scope) Dataset {
+	return d.with(s, "MaxIntraOpParallelismDataset", d.Element, nil, d.node, tfgraph.Scalarc(s, int64(1)))
 }
 
 // Iterator hands out a dataset's elements, one a run.
