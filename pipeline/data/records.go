@@ -152,7 +152,7 @@ func inFlight(threads int64) int64 {
 	if threads <= 0 {
 		threads = int64(runtime.GOMAXPROCS(0))
 	}
-	return 8 * threads
+	return 4 * threads
 }
 
 // Start begins at a position: the number of examples that all replicas together

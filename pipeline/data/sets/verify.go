@@ -266,9 +266,20 @@ func (v *verifier) compare(got SplitReport) {
 		v.problem("the manifest knows no split %s", got.Name)
 		return
 	}
+	var wrong []string
 	for class, n := range want.Counts {
 		if have := got.Labels[v.manifest.label(class)]; have != n {
-			v.problem("%s: %d of %s, the manifest says %d", got.Name, have, v.manifest.Classes[class].Name, n)
+			wrong = append(wrong, fmt.Sprintf("%d of %s, the manifest says %d", have, v.manifest.Classes[class].Name, n))
 		}
 	}
+	for _, text := range wrong[:min(listedClasses, len(wrong))] {
+		v.problem("%s: %s", got.Name, text)
+	}
+	if more := len(wrong) - listedClasses; more > 0 {
+		v.problem("%s: and %d classes more with other counts than the manifest's", got.Name, more)
+	}
 }
+
+// listedClasses is of how many classes a wrong count is told: a lost file changes
+// that of hundreds.
+const listedClasses = 10
