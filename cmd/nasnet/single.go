@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/controller/search"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/rundir"
@@ -98,14 +100,8 @@ func (a *app) trained(c *cobra.Command, best bool) (*chain, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	var found summary
-	if _, err := os.Stat(s.dir.Join("search.json")); err == nil {
-		if found.Search, err = recorded[search.Status](s.dir, "search"); err != nil {
-			return nil, "", err
-		}
-		if s.model, err = s.network(found.Search.Best.Genotype); err != nil {
-			return nil, "", err
-		}
+	if s.model, err = s.foundCell(s.dir.Path); err != nil {
+		return nil, "", err
 	}
 	t, err := recorded[api.TrainResult](s.dir, "train")
 	if err == nil && best && t.Best == "" {
@@ -117,11 +113,30 @@ func (a *app) trained(c *cobra.Command, best bool) (*chain, string, error) {
 	return s, t.Checkpoint, err
 }
 
+// foundCell is the configured model, with the cell that the run at dir searched
+// for where it did.
+func (c *chain) foundCell(dir string) (model.Model, error) {
+	if !exists(filepath.Join(dir, "search.json")) {
+		return c.config.Model.Network()
+	}
+	found, err := recordedIn[search.Status](dir, "search")
+	if err == nil && found.Best == nil {
+		err = usagef("no child of the search in %s succeeded", dir)
+	}
+	if err != nil {
+		return model.Model{}, err
+	}
+	return c.network(found.Best.Genotype)
+}
+
 // recorded reads the result of a stage that must have been done already.
-func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
-	text, err := os.ReadFile(d.Join(stage + ".json"))
+func recorded[T any](d *rundir.Dir, stage string) (T, error) { return recordedIn[T](d.Path, stage) }
+
+// recordedIn is recorded for a run that nobody holds.
+func recordedIn[T any](dir, stage string) (result T, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, stage+".json"))
 	if errors.Is(err, os.ErrNotExist) {
-		return result, usagef("%s has no finished %s", d.Path, stage)
+		return result, usagef("%s has no finished %s", dir, stage)
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &result)
@@ -130,30 +145,6 @@ func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
 		return result, fmt.Errorf("run: result of %s: %w", stage, err)
 	}
 	return result, nil
-}
-
-func (a *app) evalCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "eval", Short: "Measure a run's network on the test images", Args: cobra.NoArgs,
-		Example: "  nasnet eval --run runs/quickstart --json\n  nasnet eval --run runs/quickstart --compare runs/other/predictions.csv --per-class --reference",
-	}
-	best, scores := bestFlag(c), scoringFlags(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := scores.prepare(); err != nil {
-			return err
-		}
-		s, _, out, err := a.evaluated(c, *best)
-		if err != nil {
-			return err
-		}
-		defer s.dir.Close()
-		doc, err := s.scoreTest(scores, out)
-		if err != nil {
-			return err
-		}
-		return a.evaluation(doc, scores.perClass, s.dir.Path)
-	}
-	return c
 }
 
 // evaluated measures a run's network on the test images. Its logits are what an
