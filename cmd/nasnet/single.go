@@ -39,6 +39,8 @@ func (a *app) trainCommand() *cobra.Command {
 		Long: "Train one network on CIFAR-10, ImageNet or images of your own (data.set). The same command goes on with a training that was\n" +
 			"interrupted. Flags are short forms of configuration keys; --set reaches all of them.",
 		Example: "  nasnet train --config cifar10-small --run runs/small --json\n" +
+			"  nasnet train --config imagenet-mobile --model found.yaml --run runs/transfer\n" +
+			"  nasnet train --config folder-small --fine-tune weights/mobile --set data.dir=flowers --run runs/flowers\n" +
 			"  nasnet train --config folder-small --set data.dir=flowers --run runs/flowers\n" +
 			"  nasnet train --config cifar10-small --devices cpu:0,cpu:1 --run runs/two\n" +
 			"  nasnet train --config cifar10-small --cluster 10.0.0.5:2222,10.0.0.6:2222 --run runs/far\n" +
@@ -52,6 +54,7 @@ func (a *app) trainCommand() *cobra.Command {
 		a.short = append(a.short, "engine.cluster=["+v+"]")
 		return nil
 	})
+	c.Flags().Func("model", "built-in model or model file (model.name), or a cell's file that the model is made of (model.cell)", a.modelOrCell)
 	a.shortForm(c, "fine-tune", "train.fine_tune.weights", "begin with the weights of this checkpoint (train.fine_tune.weights)")
 	a.shortForm(c, "precision", "engine.precision", "fp32 | bf16 | fp16 (engine.precision)")
 	a.shortForm(c, "steps", "train.steps", "steps instead of epochs (train.steps)")
@@ -62,6 +65,9 @@ func (a *app) trainCommand() *cobra.Command {
 			return err
 		}
 		defer s.dir.Close()
+		if err := s.fineTune(); err != nil {
+			return err
+		}
 		if err := s.keepConfig(); err != nil {
 			return err
 		}
@@ -70,6 +76,9 @@ func (a *app) trainCommand() *cobra.Command {
 			return err
 		}
 		if _, err := s.dir.WriteJSON("train.json", out); err != nil {
+			return err
+		}
+		if err := s.reportTraining(); err != nil {
 			return err
 		}
 		return a.document(out)
