@@ -24,7 +24,7 @@ const defaults = "defaults"
 func Presets() []string {
 	return []string{
 		"quickstart", "cifar10-search", "cifar10-table", "cifar10-small", "cifar10-train", "imagenet-mobile", "imagenet-large",
-		"folder-small", "coco-faster-rcnn-large", "coco-faster-rcnn-mobile", "detect-small",
+		"folder-small", "indl-small", "coco-faster-rcnn-large", "coco-faster-rcnn-mobile", "detect-small",
 	}
 }
 

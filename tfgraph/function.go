@@ -120,6 +120,9 @@ func (s *Scope) Case(index Tensor, args []Tensor, branches ...Branch) []Tensor {
 	for i, b := range branches {
 		fns[i] = s.Define(fmt.Sprintf("case%d", i), specs, b)
 	}
+	if !s.OK() { // the branches were not built: nothing says how many outputs they have
+		return make([]Tensor, max(1, len(args)))
+	}
 	var out []DataType
 	var shapes []Shape
 	for _, o := range fns[0].Outputs {

@@ -21,6 +21,8 @@ type examples interface {
 	ordered(s *tfgraph.Scope, batch int64) train.Source
 	// encoded are the first n as image files.
 	encoded(n int) ([][]byte, error)
+	// files are those of the numbers from to to-1 as image files, with their classes.
+	files(from, to int64) ([][]byte, []int64, error)
 	// fits refuses images that cannot become the network's input.
 	fits(plan *model.Plan) error
 }
@@ -45,6 +47,13 @@ func (e memoryExamples) ordered(s *tfgraph.Scope, batch int64) train.Source {
 }
 
 func (e memoryExamples) encoded(n int) ([][]byte, error) { return pictures(e.Images, n) }
+
+func (e memoryExamples) files(from, to int64) ([][]byte, []int64, error) {
+	part, size := e.Images, e.Size[0]*e.Size[1]*e.Size[2]
+	part.Pixels = part.Pixels[from*size : to*size]
+	list, err := pictures(part, int(to-from))
+	return list, e.Labels[from:to], err
+}
 
 func (e memoryExamples) fits(plan *model.Plan) error {
 	in := plan.Model.Input
@@ -93,6 +102,19 @@ func (e recordExamples) encoded(n int) ([][]byte, error) {
 		return err
 	})
 	return list, err
+}
+
+func (e recordExamples) files(from, to int64) (list [][]byte, classes []int64, err error) {
+	ids := make([]int, to-from)
+	for i := range ids {
+		ids[i] = int(from) + i
+	}
+	err = e.Subset(ids).First(len(ids), func(record []byte) error {
+		x, err := sets.ParseExample(record)
+		list, classes = append(list, x.Encoded), append(classes, x.Label-e.LabelOffset)
+		return err
+	})
+	return list, classes, err
 }
 
 func (e recordExamples) fits(plan *model.Plan) error {

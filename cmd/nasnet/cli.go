@@ -49,7 +49,8 @@ type app struct {
 	json           bool
 	logLevel       string
 	logFormat      string
-	term           *term.Term // progress and notes, on standard error
+	term           *term.Term  // progress and notes, on standard error
+	by             sets.Folder // how images in folders are divided and named, where not as usual
 }
 
 // run executes one command line and returns the exit code.

@@ -27,13 +27,19 @@ type dataset struct {
 
 	cifar   sets.CIFAR
 	records *api.Records // instead of cifar
+	dir     string       // of the record files
 }
 
 // images obtains or finds the configured data set.
 func (a *app) images(ctx context.Context, c configs.Config) (dataset, error) {
+	return a.imagesBy(ctx, c, sets.Folder{})
+}
+
+// imagesBy is images; by says how images in folders are divided and named.
+func (a *app) imagesBy(ctx context.Context, c configs.Config, by sets.Folder) (dataset, error) {
 	switch c.Data.Set {
 	case "imagenet", "folder":
-		return a.recordSet(ctx, c)
+		return a.recordSet(ctx, c, by)
 	}
 	set, err := a.cifar(ctx, c.Data)
 	return dataset{Classes: set.Classes, Tests: set.TestImages, cifar: set}, err
@@ -85,7 +91,7 @@ func dataThere(d configs.Data) error {
 }
 
 // recordSet finds the record files of a set; images in folders become such first.
-func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err error) {
+func (a *app) recordSet(ctx context.Context, c configs.Config, by sets.Folder) (s dataset, err error) {
 	dir := c.Data.Dir
 	if dir == "" {
 		cache, err := libtf.CacheDir(os.Getenv)
@@ -99,7 +105,8 @@ func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err e
 	}
 	files, err := sets.FindRecords(dir)
 	if errors.Is(err, sets.ErrMissing) && c.Data.Set == "folder" {
-		if dir, err = a.convertedFolder(ctx, dir); err == nil {
+		by.Dir = dir
+		if dir, err = a.convertedFolder(ctx, by); err == nil {
 			files, err = sets.FindRecords(dir)
 		}
 	}
@@ -115,7 +122,9 @@ func (a *app) recordSet(ctx context.Context, c configs.Config) (s dataset, err e
 	if files.Boxes {
 		return s, usagef("data.dir: %s is a detection set; `nasnet detect` trains on it", dir)
 	}
-	return a.described(ctx, c, files)
+	s, err = a.described(ctx, c, files)
+	s.dir = dir
+	return s, err
 }
 
 // described tells the engine how to read the files.
@@ -132,6 +141,9 @@ func (a *app) described(ctx context.Context, c configs.Config, files sets.Record
 		}
 		for i := range m.Classes {
 			classes = append(classes, strconv.Itoa(i))
+		}
+		if m.Classes == backgroundClasses && c.Data.LabelOffset < 0 { // class 0 is the background, as in slim's labels
+			offset--
 		}
 	}
 	s := dataset{Classes: classes, Tests: int(files.Examples), records: &api.Records{
@@ -150,16 +162,24 @@ func (a *app) described(ctx context.Context, c configs.Config, files sets.Record
 	return s, err
 }
 
+// backgroundClasses is how many classes slim's ImageNet networks have: one before
+// ImageNet's own.
+const backgroundClasses = 1001
+
 // convertedFolder makes record files of a folder of images, in the user's cache;
 // what is there already is taken.
-func (a *app) convertedFolder(ctx context.Context, dir string) (string, error) {
+func (a *app) convertedFolder(ctx context.Context, from sets.Folder) (string, error) {
 	cache, err := libtf.CacheDir(os.Getenv)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(dir))
+	key := from.Dir
+	if from.Holdout != 0 || from.Classes != nil { // another set of records of the same images
+		key = fmt.Sprintf("%s\x00%g\x00%q", key, from.Holdout, from.Classes)
+	}
+	sum := sha256.Sum256([]byte(key))
 	out := filepath.Join(cache, "datasets", fmt.Sprintf("folder-%x", sum[:6]))
-	m, err := sets.ConvertFolder(ctx, sets.Folder{Dir: dir}, sets.Conversion{Out: out, Log: a.log(), Progress: a.stages()})
+	m, err := sets.ConvertFolder(ctx, from, sets.Conversion{Out: out, Log: a.log(), Progress: a.stages()})
 	if err != nil {
 		return "", err
 	}

@@ -80,12 +80,16 @@ func accuracyTable(m eval.Measurement) report.Table {
 }
 
 func evaluationFacts(s scored) report.Facts {
-	facts := report.Facts{
+	var facts report.Facts
+	if s.Source.Kind != "" {
+		facts = append(facts, [2]string{"measured", s.Source.String()})
+	}
+	facts = append(facts, report.Facts{
 		{"loss", fmt.Sprintf("%.4f", s.Loss)},
 		{"mean precision", percent(s.MeanPrecision) + " %"},
 		{"calibration error", fmt.Sprintf("%.4f, at most %.4f in a bin", s.Calibration.ECE, s.Calibration.MCE)},
 		{"images a second", fmt.Sprintf("%.0f", s.ImagesPerSecond)},
-	}
+	}...)
 	if c := s.Comparison; c != nil {
 		facts = append(facts,
 			[2]string{"beside another model", fmt.Sprintf("%s %% and %s %%: %s", percent(c.First), percent(c.Second), c.Verdict)},
@@ -98,7 +102,11 @@ func evaluationFacts(s scored) report.Facts {
 func referenceTable(list []eval.Reference) report.Table {
 	t := report.Table{Caption: "Beside what was published", Header: []string{"model", "measure", "published %", "measured %", "95 % interval", "verdict", "source"}}
 	for _, r := range list {
-		t.Rows = append(t.Rows, []string{r.Model, r.Metric, percent(r.Share), percent(r.Measured), percent(r.CI95[0]) + " to " + percent(r.CI95[1]), r.Verdict, r.Source})
+		measured, interval := percent(r.Measured), percent(r.CI95[0])+" to "+percent(r.CI95[1])
+		if r.Missing {
+			measured, interval = "", ""
+		}
+		t.Rows = append(t.Rows, []string{r.Model, r.Metric, percent(r.Share), measured, interval, r.Verdict, r.Source})
 	}
 	return t
 }

@@ -87,7 +87,7 @@ func (c *chain) open(ctx context.Context) (err error) {
 	if c.launcher, err = c.app.launcher(ctx, c.config.Engine); err != nil {
 		return err
 	}
-	if c.set, err = c.images(ctx, c.config); err != nil {
+	if c.set, err = c.imagesBy(ctx, c.config, c.by); err != nil {
 		return err
 	}
 	c.config.Model = c.set.suited(c.config.Model)
@@ -232,19 +232,33 @@ func (c *chain) eval(ctx context.Context, checkpoint string) (api.EvalResult, er
 func (c *chain) evalAndScore(ctx context.Context, checkpoint string) (api.EvalResult, error) {
 	out, err := c.eval(ctx, checkpoint)
 	if err == nil {
-		_, err = c.scoreTest(&scoring{}, out)
+		p := predicted{
+			logits: c.dir.Join(predictionsFile), preset: c.named(), set: c.set.published(c.config), perSecond: out.ImagesPerSecond,
+			Source: evalSource{Kind: "run", Path: c.dir.Path, Data: c.set.named(c.config), Averages: c.config.Train.EMA.Decay > 0, Crops: c.config.Eval.Crops},
+		}
+		_, err = c.scoreTest(c.dir, &scoring{}, p, out.Top1)
 	}
 	return out, err
 }
 
 // evalOn measures a checkpoint on a split: test, or validation.
 func (c *chain) evalOn(ctx context.Context, checkpoint, split string) (api.EvalResult, error) {
-	var out api.EvalResult
+	return c.measure(ctx, api.EvalRequest{Model: &c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: split})
+}
+
+// measure fills in what all evaluations have and runs one. Its logits go into the
+// run where nothing else is said.
+func (c *chain) measure(ctx context.Context, r api.EvalRequest) (out api.EvalResult, err error) {
+	if c.set.records == nil && c.config.Eval.Crops > 1 {
+		return out, usagef("eval.crops is %d; images in memory such as CIFAR-10's have the network's size: set it to 1", c.config.Eval.Crops)
+	}
 	show, end := c.progress("evaluate", "images")
 	defer end()
-	err := call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: show, Request: api.EvalRequest{
-		Model: &c.model, Checkpoint: checkpoint, Averages: c.config.Train.EMA.Decay > 0, Split: split, Batch: int64(c.config.Eval.Batch),
-		Data: c.set.request(c.config, 0, c.config.Data.Validation), Predictions: c.dir.Join(predictionsFile), Threads: threads(c.config.Engine),
-	}}, &out)
+	r.Batch, r.Data = int64(c.config.Eval.Batch), c.set.request(c.config, 0, c.config.Data.Validation)
+	r.Threads = threads(c.config.Engine)
+	if r.Predictions == "" {
+		r.Predictions = c.dir.Join(predictionsFile)
+	}
+	err = call(ctx, c.launcher, engine.Job{Command: api.Eval, OnEvent: show, Request: r}, &out)
 	return out, c.set.blamed(ctx, err)
 }

@@ -69,15 +69,17 @@ type predicted struct {
 	images     []string // names [N]
 	labels     []int    // [N]
 	classes    []string // names; may be empty
-	background bool     // the first of 1001 classes is slim's background: it is left out
+	background bool     // labels are those of slim's 1001 classes, the first of which is the background: it is left out
 	picture    func(i int) (image.Image, error)
 	preset     string // whose published figures these are compared with
 	set        string // cifar10, imagenet, indl
 	perSecond  float64
+	Source     evalSource
 }
 
 // scored is the document of an evaluation.
 type scored struct {
+	Source evalSource `json:"source"`
 	eval.Measurement
 	ImagesPerSecond float64          `json:"images_per_second"`
 	Comparison      *eval.Comparison `json:"comparison,omitempty"`
@@ -110,8 +112,11 @@ func (s *scoring) score(d *rundir.Dir, p predicted) (out scored, err error) {
 	if err := file.Close(); err != nil {
 		return out, err
 	}
-	out = scored{Measurement: scores.Measurement(), ImagesPerSecond: p.perSecond}
+	out = scored{Source: p.Source, Measurement: scores.Measurement(), ImagesPerSecond: p.perSecond}
 	if s.reference {
+		if p.set == "indl" { // published of other networks, whatever this one is
+			p.preset = ""
+		}
 		out.References = out.Against(p.preset, p.set)
 	}
 	if s.other != nil {
@@ -133,17 +138,31 @@ func (p predicted) judge() (list []eval.Prediction, k int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	labels := p.labels
-	if p.background {
-		if logits, labels, err = eval.WithoutBackground(logits, labels); err != nil {
-			return nil, 0, err
-		}
+	labels, k := p.labels, int(shape[1])
+	switch {
+	case p.background:
+		logits, labels, err = eval.WithoutBackground(logits, labels)
+	case k == backgroundClasses && len(p.classes) == imageNetClasses: // of a server
+		logits, labels, err = eval.WithoutBackground(logits, shifted(labels, 1))
+	case len(p.classes) > 0 && k != len(p.classes):
+		err = usagef("evaluate: the network tells %d classes apart, the images are of %d; with --data, --classes FILE lists the network's classes", k, len(p.classes))
+	}
+	if err != nil {
+		return nil, 0, err
 	}
 	err = eval.JudgeBatch(p.images, logits, labels, func(one eval.Prediction) error {
 		list = append(list, one)
 		return nil
 	})
 	return list, len(logits) / max(1, len(labels)), err
+}
+
+func shifted(labels []int, by int) []int {
+	out := make([]int, len(labels))
+	for i, label := range labels {
+		out[i] = label + by
+	}
+	return out
 }
 
 // keep writes the document and the pictures into the run.
@@ -237,7 +256,11 @@ func (s scored) print(a *app, perClass bool, dir string) error {
 	}
 	a.say("  loss %.4f, calibration error %.4f", s.Loss, s.Calibration.ECE)
 	for _, r := range s.References {
-		a.say("  %s %s %s (%s; %s)", r.Model, r.Metric, r.Verdict, r.Note, r.Source)
+		measured := ""
+		if !r.Missing {
+			measured = fmt.Sprintf("%.2f %% (%.2f to %.2f) ", 100*r.Measured, 100*r.CI95[0], 100*r.CI95[1])
+		}
+		a.say("  %s %s %s%s (%s; %s)", r.Model, r.Metric, measured, r.Verdict, r.Note, r.Source)
 	}
 	if s.Comparison != nil {
 		a.say("  beside the other: %.2f and %.2f %%: %s", 100*s.Comparison.First, 100*s.Comparison.Second, s.Comparison.Verdict)
@@ -247,6 +270,9 @@ func (s scored) print(a *app, perClass bool, dir string) error {
 		if err := term.Table(a.stdout, header, rows); err != nil {
 			return err
 		}
+	}
+	if dir == "" {
+		return nil
 	}
 	a.say("%s has %s, %s, %s and %s", dir, predictionsCSV, evaluationFile, confusionFile, reliabilityFile)
 	return nil

@@ -44,6 +44,7 @@ func evalMeasuresAll(t *testing.T, nasnet, dir string) {
 			t.Errorf("%v: recall %+v, references %+v", flags, doc.Recall, doc.References)
 		}
 	}
+	fourWays(t, nasnet, dir, 10_000, os.Environ())
 	list, err := eval.ReadFile(csv)
 	if err != nil || len(list) != 10_000 {
 		t.Errorf("%d predictions, %v", len(list), err)

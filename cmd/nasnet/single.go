@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/nasnet-go/nasnet/cells/model"
 	"github.com/nasnet-go/nasnet/controller/search"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/rundir"
@@ -37,6 +39,8 @@ func (a *app) trainCommand() *cobra.Command {
 		Long: "Train one network on CIFAR-10, ImageNet or images of your own (data.set). The same command goes on with a training that was\n" +
 			"interrupted. Flags are short forms of configuration keys; --set reaches all of them.",
 		Example: "  nasnet train --config cifar10-small --run runs/small --json\n" +
+			"  nasnet train --config imagenet-mobile --model found.yaml --run runs/transfer\n" +
+			"  nasnet train --config folder-small --fine-tune weights/mobile --set data.dir=flowers --run runs/flowers\n" +
 			"  nasnet train --config folder-small --set data.dir=flowers --run runs/flowers\n" +
 			"  nasnet train --config cifar10-small --devices cpu:0,cpu:1 --run runs/two\n" +
 			"  nasnet train --config cifar10-small --cluster 10.0.0.5:2222,10.0.0.6:2222 --run runs/far\n" +
@@ -50,6 +54,7 @@ func (a *app) trainCommand() *cobra.Command {
 		a.short = append(a.short, "engine.cluster=["+v+"]")
 		return nil
 	})
+	c.Flags().Func("model", "built-in model or model file (model.name), or a cell's file that the model is made of (model.cell)", a.modelOrCell)
 	a.shortForm(c, "fine-tune", "train.fine_tune.weights", "begin with the weights of this checkpoint (train.fine_tune.weights)")
 	a.shortForm(c, "precision", "engine.precision", "fp32 | bf16 | fp16 (engine.precision)")
 	a.shortForm(c, "steps", "train.steps", "steps instead of epochs (train.steps)")
@@ -60,6 +65,9 @@ func (a *app) trainCommand() *cobra.Command {
 			return err
 		}
 		defer s.dir.Close()
+		if err := s.fineTune(); err != nil {
+			return err
+		}
 		if err := s.keepConfig(); err != nil {
 			return err
 		}
@@ -68,6 +76,9 @@ func (a *app) trainCommand() *cobra.Command {
 			return err
 		}
 		if _, err := s.dir.WriteJSON("train.json", out); err != nil {
+			return err
+		}
+		if err := s.reportTraining(); err != nil {
 			return err
 		}
 		return a.document(out)
@@ -98,14 +109,8 @@ func (a *app) trained(c *cobra.Command, best bool) (*chain, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	var found summary
-	if _, err := os.Stat(s.dir.Join("search.json")); err == nil {
-		if found.Search, err = recorded[search.Status](s.dir, "search"); err != nil {
-			return nil, "", err
-		}
-		if s.model, err = s.network(found.Search.Best.Genotype); err != nil {
-			return nil, "", err
-		}
+	if s.model, err = s.foundCell(s.dir.Path); err != nil {
+		return nil, "", err
 	}
 	t, err := recorded[api.TrainResult](s.dir, "train")
 	if err == nil && best && t.Best == "" {
@@ -117,11 +122,30 @@ func (a *app) trained(c *cobra.Command, best bool) (*chain, string, error) {
 	return s, t.Checkpoint, err
 }
 
+// foundCell is the configured model, with the cell that the run at dir searched
+// for where it did.
+func (c *chain) foundCell(dir string) (model.Model, error) {
+	if !exists(filepath.Join(dir, "search.json")) {
+		return c.config.Model.Network()
+	}
+	found, err := recordedIn[search.Status](dir, "search")
+	if err == nil && found.Best == nil {
+		err = usagef("no child of the search in %s succeeded", dir)
+	}
+	if err != nil {
+		return model.Model{}, err
+	}
+	return c.network(found.Best.Genotype)
+}
+
 // recorded reads the result of a stage that must have been done already.
-func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
-	text, err := os.ReadFile(d.Join(stage + ".json"))
+func recorded[T any](d *rundir.Dir, stage string) (T, error) { return recordedIn[T](d.Path, stage) }
+
+// recordedIn is recorded for a run that nobody holds.
+func recordedIn[T any](dir, stage string) (result T, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, stage+".json"))
 	if errors.Is(err, os.ErrNotExist) {
-		return result, usagef("%s has no finished %s", d.Path, stage)
+		return result, usagef("%s has no finished %s", dir, stage)
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &result)
@@ -130,30 +154,6 @@ func recorded[T any](d *rundir.Dir, stage string) (result T, err error) {
 		return result, fmt.Errorf("run: result of %s: %w", stage, err)
 	}
 	return result, nil
-}
-
-func (a *app) evalCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "eval", Short: "Measure a run's network on the test images", Args: cobra.NoArgs,
-		Example: "  nasnet eval --run runs/quickstart --json\n  nasnet eval --run runs/quickstart --compare runs/other/predictions.csv --per-class --reference",
-	}
-	best, scores := bestFlag(c), scoringFlags(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := scores.prepare(); err != nil {
-			return err
-		}
-		s, _, out, err := a.evaluated(c, *best)
-		if err != nil {
-			return err
-		}
-		defer s.dir.Close()
-		doc, err := s.scoreTest(scores, out)
-		if err != nil {
-			return err
-		}
-		return a.evaluation(doc, scores.perClass, s.dir.Path)
-	}
-	return c
 }
 
 // evaluated measures a run's network on the test images. Its logits are what an

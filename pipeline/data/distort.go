@@ -99,8 +99,7 @@ func (d Distortion) box(s *tfgraph.Scope, shape, seed tfgraph.Tensor) (begin, si
 		least = 0.05
 	}
 	if least >= 1 {
-		begin := tfgraph.Vector(s, int32(0), 0, 0)
-		return begin, shape
+		return tfgraph.Sub(s, shape, shape), shape // zeros of the shape's type
 	}
 	op := s.Add("StatelessSampleDistortedBoundingBox", tfgraph.Attrs{
 		"aspect_ratio_range": []float32{0.75, 1.33}, "area_range": []float32{float32(least), 1}, "max_attempts": 100, "use_image_if_no_bounding_boxes": true,

@@ -206,3 +206,15 @@ func TestRecordsFaults(t *testing.T) {
 		t.Errorf("a broken length: %v", err)
 	}
 }
+
+// A whole image, of whatever format, is what is trained on where no box is wanted.
+func TestWholeImages(t *testing.T) {
+	r := photographs(t, 4, 1)
+	o := data.RecordOptions{Batch: 4, Train: &data.Distortion{Height: 16, Width: 16, CropArea: 1}}
+	known := readRecords(t, r, o, 0, 1)
+	r.JPEG = false
+	any := readRecords(t, r, o, 0, 1)
+	if len(known[0].pixels) != 4*16*16*3 || !slices.Equal(known[0].pixels, any[0].pixels) {
+		t.Error("JPEGs that are not known to be such give other pixels")
+	}
+}

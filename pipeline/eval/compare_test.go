@@ -72,8 +72,11 @@ func TestCompareWantsTheSameImages(t *testing.T) {
 func TestReferences(t *testing.T) {
 	m := eval.Measurement{Result: eval.Result{Images: 50_000, Top1: 0.824, Top5: 0.97, Top1CI: [2]float64{0.8206, 0.8273}, Top5CI: [2]float64{0.968, 0.971}}}
 	refs := m.Against("nasnet-a-large", "imagenet")
-	if len(refs) != 2 || !refs[0].Agrees || refs[1].Agrees || refs[1].Verdict != "is above the published 96.2 %" {
+	if len(refs) != 3 || !refs[0].Agrees || refs[1].Agrees || refs[1].Verdict != "is above the published 96.2 %" {
 		t.Errorf("%+v", refs)
+	}
+	if !refs[2].Missing || refs[2].Metric != eval.MetricReal || refs[2].Agrees || refs[2].Verdict != "was not measured; published are 87.56 %" {
+		t.Errorf("ReaL, which was not measured: %+v", refs[2])
 	}
 	if n := len(eval.References("", "")); n != 9 {
 		t.Errorf("%d figures", n)

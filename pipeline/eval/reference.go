@@ -39,7 +39,7 @@ var published = []Published{
 	{"nasnet-a-mobile", "imagenet", MetricTop5, 0.916, 1e-3, "4@1056, 224 pixels, one crop", paper},
 	{"nasnet-a-large", "imagenet", MetricReal, 0.8756, 1e-4, "46,837 images", realPaper},
 	{"nasnet-a-mobile", "imagenet", MetricReal, 0.8115, 1e-4, "46,837 images", realPaper},
-	{"nasnet-a-large", "indl", MetricRecall, 0.8952, 1e-4, "average recall; the paper's formula is not stated, ours is the mean over both classes", indlPaper},
+	{"nasnet-a-large", "indl", MetricRecall, 0.8952, 1e-4, "average recall over the five sets; the paper's formula is not stated, ours is the mean over both classes", indlPaper},
 }
 
 // References returns the published figures of a model on a data set (cifar10,
@@ -59,6 +59,7 @@ type Reference struct {
 	Published
 	Measured float64    `json:"measured"`
 	CI95     [2]float64 `json:"measured_ci95"`
+	Missing  bool       `json:"not_measured,omitempty"`
 	Agrees   bool       `json:"agrees"`
 	Verdict  string     `json:"verdict"`
 }
@@ -82,15 +83,23 @@ func (m Measurement) Measured(metric string) (float64, [2]float64, bool) {
 }
 
 // Against compares a measurement with what was published of the model on the
-// set. What was not measured is left out.
+// set, "" being any; what was not measured is said to be so.
 func (m Measurement) Against(model, set string) []Reference {
 	var list []Reference
 	for _, p := range References(model, set) {
-		if share, interval, ok := m.Measured(p.Metric); ok {
-			list = append(list, p.Beside(share, interval))
+		share, interval, ok := m.Measured(p.Metric)
+		if !ok {
+			list = append(list, Reference{Published: p, Missing: true, Verdict: "was not measured; published are " + p.percent()})
+			continue
 		}
+		list = append(list, p.Beside(share, interval))
 	}
 	return list
+}
+
+// percent is the figure with the digits that were published.
+func (p Published) percent() string {
+	return fmt.Sprintf("%.*f %%", int(math.Round(-math.Log10(p.Step)))-2, 100*p.Share)
 }
 
 // Beside compares a measured share and its 95 % interval with the figure. They
@@ -99,14 +108,13 @@ func (p Published) Beside(measured float64, interval [2]float64) Reference {
 	r := Reference{Published: p, Measured: measured, CI95: interval}
 	half := p.Step/2 + 1e-12 // the figure is a rounded one; the rest is for binary fractions
 	r.Agrees = p.Share >= interval[0]-half && p.Share <= interval[1]+half
-	digits := int(math.Round(-math.Log10(p.Step))) - 2
-	r.Verdict = fmt.Sprintf("agrees with the published %.*f %%", digits, 100*p.Share)
+	r.Verdict = "agrees with the published " + p.percent()
 	if !r.Agrees {
 		side := "below"
 		if measured > p.Share {
 			side = "above"
 		}
-		r.Verdict = fmt.Sprintf("is %s the published %.*f %%", side, digits, 100*p.Share)
+		r.Verdict = "is " + side + " the published " + p.percent()
 	}
 	return r
 }

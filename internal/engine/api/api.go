@@ -172,8 +172,8 @@ type TrainResult struct {
 
 // EvalRequest asks for the accuracy of a checkpoint or a SavedModel.
 type EvalRequest struct {
-	Model       *model.Model `json:"model,omitempty"`       // with Checkpoint
-	Checkpoint  string       `json:"checkpoint,omitempty"`  // its directory
+	Model       *model.Model `json:"model,omitempty"`       // with Checkpoint; of a SavedModel, where images are not prepared by itself
+	Checkpoint  string       `json:"checkpoint,omitempty"`  // its directory or prefix
 	SavedModel  string       `json:"saved_model,omitempty"` // or a SavedModel version's directory
 	Averages    bool         `json:"averages"`              // use moving averages where the checkpoint has them
 	Data        Data         `json:"data"`

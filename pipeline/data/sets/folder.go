@@ -19,8 +19,9 @@ import (
 // validation (or val, or test), these are the splits.
 type Folder struct {
 	Dir     string
-	Labels  string  // CSV with the columns file (below Dir), label and, if wanted, split; "": folders are the classes
-	Holdout float64 // share of the images that become the validation split where nothing else says so; default 0.1, negative: none
+	Labels  string   // CSV with the columns file (below Dir), label and, if wanted, split; "": folders are the classes
+	Holdout float64  // share of the images that become the validation split where nothing else says so; default 0.1, 1: all, negative: none
+	Classes []string // names of all classes in their order, of which the images may show some; nil: those of the images, by the alphabet
 }
 
 // ConvertFolder writes the records of a folder of images: labels from 0 by the
@@ -51,6 +52,12 @@ func (f Folder) plan() (plan, error) {
 	}
 	p.passedOver = other
 	p.classes = classesOf(append(slices.Clone(parts[Train]), parts[Validation]...))
+	if f.Classes != nil {
+		p.classes = nil
+		for _, name := range f.Classes {
+			p.classes = append(p.classes, Class{Name: name})
+		}
+	}
 	if len(p.classes) < 2 || p.classes[0].Name == "" {
 		return p, fmt.Errorf("sets: folder: %s: images must lie in at least two folders, one for each class, or a CSV must name them (--labels)", f.Dir)
 	}
