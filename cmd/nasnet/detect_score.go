@@ -14,7 +14,7 @@ import (
 // scoreFlags say what detect score judges and how.
 type scoreFlags struct {
 	annotations, results, plot string
-	perClass                   bool
+	perClass, classAgnostic    bool
 	policy                     coco.Policy
 }
 
@@ -41,6 +41,7 @@ type scoreCounts struct {
 	Crowd      int   `json:"crowd"`
 	Categories int   `json:"categories"`
 	Detections int64 `json:"detections"`
+	Unjudged   int64 `json:"unjudged"` // detections of categories that the annotations do not have
 }
 
 // remarks are counts by kind, of both files.
@@ -63,8 +64,9 @@ func (a *app) detectScoreCommand() *cobra.Command {
 	flags.StringVar(&f.results, "results", "", "result file")
 	flags.StringVar(&f.plot, "plot", "", "draw the precision-recall curves into this file: .png, .svg or .pdf")
 	flags.BoolVar(&f.perClass, "per-class", false, "the numbers of each category too")
+	flags.BoolVar(&f.classAgnostic, "class-agnostic", false, "judge where objects are, not what they are: all categories as one (pycocotools' useCats = 0)")
 	flags.IntVar(&f.policy.Limit, "skip", 0, "faulty entries of each file that may be left out, each told; 0: the first one ends it")
-	flags.BoolVar(&f.policy.Strict, "strict", false, "boxes that are empty or leave their image are faults; without, they are judged as they are")
+	flags.BoolVar(&f.policy.Strict, "strict", false, "results of unknown categories, and boxes that are empty or leave their image, are faults; without, the former do not count and the latter are judged as they are")
 	c.RunE = func(*cobra.Command, []string) error {
 		if f.annotations == "" || f.results == "" || f.policy.Limit < 0 {
 			return usagef("detect score: want --annotations JSON and --results JSON, and --skip of 0 or more")
@@ -90,6 +92,9 @@ func (a *app) detectScore(f scoreFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.classAgnostic {
+		results = coco.ClassAgnostic(results)
+	}
 	score := coco.Evaluate(results)
 	if f.plot != "" {
 		if err := curves.Write(f.plot, score); err != nil {
@@ -109,7 +114,7 @@ func (a *app) detectScore(f scoreFlags) error {
 func scoreDocument(set *coco.Dataset, r *coco.Results, s *coco.Score) detectionScore {
 	doc := detectionScore{
 		Metrics: s.Summary(), PerIoU: s.AtThreshold(),
-		Counts:  scoreCounts{Images: len(set.Images), Objects: len(set.Objects), Categories: len(set.Categories), Detections: r.Added},
+		Counts:  scoreCounts{Images: len(set.Images), Objects: len(set.Objects), Categories: len(set.Categories), Detections: r.Added, Unjudged: r.Unjudged},
 		Remarks: remarks{set.Remarks, r.Remarks}, LeftOut: remarks{set.LeftOut, r.LeftOut},
 	}
 	for _, o := range set.Objects {
@@ -137,6 +142,9 @@ func (a *app) sayScore(d detectionScore) error {
 		if line.counts.Total() > 0 {
 			a.say("%s: %s", line.what, line.counts)
 		}
+	}
+	if d.Counts.Unjudged > 0 {
+		a.say("%d results are of categories that the annotations do not have; they do not count", d.Counts.Unjudged)
 	}
 	rows := [][]string{summaryRow("all", "", d.Metrics)}
 	for _, c := range d.Categories {
