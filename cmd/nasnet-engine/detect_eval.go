@@ -15,6 +15,7 @@ import (
 	"github.com/nasnet-go/nasnet/internal/durable"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/tfrecord"
+	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
@@ -26,10 +27,11 @@ func evaluateDetector(ctx context.Context, r api.DetectEvalRequest, emit emitter
 		return api.DetectEvalResult{}, err
 	}
 	defer sp.close()
-	total, err := countRecords(r.Set.Validation)
+	records, err := data.OpenRecords(data.Records{Files: r.Set.Validation})
 	if err != nil {
 		return api.DetectEvalResult{}, err
 	}
+	total := records.Len()
 	if r.Images > 0 {
 		total = min(total, int64(r.Images))
 	}

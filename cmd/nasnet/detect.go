@@ -117,7 +117,7 @@ func exists(path string) bool {
 // dataFlags are those of the commands that read record files.
 func (a *app) dataFlags(c *cobra.Command, annotations *string) {
 	a.shortForm(c, "data", "data.dir", "record files of a detection set (data.dir)")
-	c.Flags().StringVar(annotations, "annotations", "", "annotations of its validation images; not needed for a set of `nasnet data shapes`")
+	c.Flags().StringVar(annotations, "annotations", "", "annotations of its validation images; not needed for a set of nasnet data shapes")
 }
 
 // weightsChoice choose whose weights a command takes.

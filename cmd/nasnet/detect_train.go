@@ -41,6 +41,9 @@ func (a *app) detectTrainCommand() *cobra.Command {
 		if err := d.keepConfig(); err != nil {
 			return err
 		}
+		if err := d.vet(c.Context()); err != nil {
+			return err
+		}
 		out, err := d.train(c.Context())
 		if err != nil {
 			return err
