@@ -377,3 +377,22 @@ func TestResultsAreJudged(t *testing.T) {
 		t.Errorf("labels are not told as the annotations' categories: %v", err)
 	}
 }
+
+// A detector may have more classes than the set: COCO's ids have ten gaps. What is
+// found of them stops neither an evaluation nor a training, and counts for no
+// other category.
+func TestClassesWithoutACategory(t *testing.T) {
+	found := api.FoundIn{Found: []api.Found{{Label: 1, Score: 0.9}, {Label: 3, Score: 0.8}, {Label: 2, Score: 0.7}}}
+	list, err := detections(sets.Labelled{SourceID: "5"}, found, map[int]int64{1: 77, 2: 3})
+	if err != nil || len(list) != 2 || list[0].CategoryID != 77 || list[1].CategoryID != 3 || list[1].Score != 0.7 || list[1].ImageID != 5 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err = detections(sets.Labelled{SourceID: "5"}, found, nil); err != nil || len(list) != 3 || list[1].CategoryID != 3 {
+		t.Errorf("each label is its category's id: %+v, %v", list, err)
+	}
+	r := tinyTraining(t, t.TempDir(), 2)
+	r.Detector.Options.Classes, r.Set.Categories, r.Train.Run.EvaluateEpochs = 9, map[int]int64{1: 1, 2: 2, 3: 3}, 0.1
+	if out := trainTiny(t, r); out.Best == "" {
+		t.Errorf("not evaluated: %+v", out)
+	}
+}
