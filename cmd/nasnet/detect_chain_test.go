@@ -221,11 +221,27 @@ func TestDetectCommandsSayWhatTheyNeed(t *testing.T) {
 		{[]string{"detect", "export"}, "--run"},
 		{[]string{"detect", "predict", "a.jpg"}, "--saved-model"},
 		{[]string{"detect", "bench", "--config", "detect-small", "--runs", "-1"}, "--runs"},
+		{[]string{"detect", "predict"}, "detect predict --run DIR|--saved-model DIR IMAGE..."},
+		{[]string{"detect", "predict", "a.jpg", "--saved-model", "m", "--score", "1.5"}, "--score"},
+		{[]string{"detect", "scores"}, "did you mean score?"},
+		{[]string{"detect", "score", "extra"}, "extra"},
+		{[]string{"detect", "eval", "--config", "detect-small", "--weights", "nosuch"}, "nosuch.index"},
+		{[]string{"detect", "eval", "--plot", "nodir/x.png"}, "nodir"},
+		{[]string{"nosuch"}, "nasnet has no command"},
 		{[]string{"detect", "train", "--config", "detect-small", "--set", "detect.crop=0", "--set", "detect.classes=0"}, "crop"},
 	} {
 		code, stdout, stderr := nasnet(c.args...)
-		if code == 0 || !bytes.Contains([]byte(stderr), []byte(c.want)) || stdout != "" {
+		if code != exitUsage || !bytes.Contains([]byte(stderr), []byte(c.want)) || stdout != "" {
 			t.Errorf("%v: exit %d, %q lacks %q", c.args, code, stderr, c.want)
+		}
+	}
+}
+
+func TestPicturesOfOneNameAreKeptApart(t *testing.T) {
+	taken := map[string]bool{}
+	for _, c := range [][2]string{{"a/x.jpg", "x.png"}, {"b/x.png", "x-2.png"}, {"x-2.gif", "x-2-2.png"}, {"y", "y.png"}} {
+		if got := pictureName(c[0], taken); got != c[1] {
+			t.Errorf("%s becomes %s, want %s", c[0], got, c[1])
 		}
 	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,20 @@ type scoreFlags struct {
 	annotations, results, plot string
 	perClass, classAgnostic    bool
 	policy                     coco.Policy
+}
+
+// check refuses a plot of an unknown kind before anything is computed.
+func (f scoreFlags) check() error {
+	if f.plot == "" {
+		return nil
+	}
+	if _, err := curves.Format(f.plot); err != nil {
+		return usagef("--plot: %v", err)
+	}
+	if dir := filepath.Dir(f.plot); !exists(dir) {
+		return usagef("--plot: there is no directory %s", dir)
+	}
+	return nil
 }
 
 // detectionScore is the document of detect score.
@@ -50,6 +66,14 @@ type remarks struct {
 	Results     coco.Counts `json:"results"`
 }
 
+// remarksOf has no nil: scripts look kinds up in it.
+func remarksOf(annotations, results coco.Counts) remarks {
+	r := remarks{coco.Counts{}, coco.Counts{}}
+	maps.Copy(r.Annotations, annotations)
+	maps.Copy(r.Results, results)
+	return r
+}
+
 func (a *app) detectScoreCommand() *cobra.Command {
 	var f scoreFlags
 	c := &cobra.Command{
@@ -68,13 +92,14 @@ func (a *app) detectScoreCommand() *cobra.Command {
 	flags.IntVar(&f.policy.Limit, "skip", 0, "faulty entries of each file that may be left out, each told; 0: the first one ends it")
 	flags.BoolVar(&f.policy.Strict, "strict", false, "results of unknown categories, and boxes that are empty or leave their image, are faults; without, the former do not count and the latter are judged as they are")
 	c.RunE = func(*cobra.Command, []string) error {
-		if f.annotations == "" || f.results == "" || f.policy.Limit < 0 {
-			return usagef("detect score: want --annotations JSON and --results JSON, and --skip of 0 or more")
+		if f.annotations == "" || f.results == "" {
+			return usagef("detect score: want --annotations JSON and --results JSON")
 		}
-		if f.plot != "" {
-			if _, err := curves.Format(f.plot); err != nil {
-				return usagef("--plot: %v", err)
-			}
+		if f.policy.Limit < 0 {
+			return usagef("--skip: want 0 or more, got %d", f.policy.Limit)
+		}
+		if err := f.check(); err != nil {
+			return err
 		}
 		return a.detectScore(f)
 	}
@@ -115,7 +140,7 @@ func scoreDocument(set *coco.Dataset, r *coco.Results, s *coco.Score) detectionS
 	doc := detectionScore{
 		Metrics: s.Summary(), PerIoU: s.AtThreshold(),
 		Counts:  scoreCounts{Images: len(set.Images), Objects: len(set.Objects), Categories: len(set.Categories), Detections: r.Added, Unjudged: r.Unjudged},
-		Remarks: remarks{set.Remarks, r.Remarks}, LeftOut: remarks{set.LeftOut, r.LeftOut},
+		Remarks: remarksOf(set.Remarks, r.Remarks), LeftOut: remarksOf(set.LeftOut, r.LeftOut),
 	}
 	for _, o := range set.Objects {
 		if o.Crowd {
