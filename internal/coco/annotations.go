@@ -169,9 +169,9 @@ func (e annotationEntry) object() (Object, *Fault) {
 	case e.ID == absent || e.ImageID == absent || e.CategoryID == absent:
 		return Object{}, faultf(Malformed, "one of id, image_id and category_id is missing")
 	case f != nil:
-		return Object{}, f
+		return Object{}, faultf(f.Kind, "annotation %d: %s", e.ID, f.Detail)
 	case e.Crowd != 0 && e.Crowd != 1:
-		return Object{}, faultf(Malformed, "iscrowd is %d, neither 0 nor 1", e.Crowd)
+		return Object{}, faultf(Malformed, "annotation %d: iscrowd is %d, neither 0 nor 1", e.ID, e.Crowd)
 	}
 	o := Object{ID: int64(e.ID), ImageID: int64(e.ImageID), CategoryID: int64(e.CategoryID), Box: box, Area: e.Area, Crowd: e.Crowd == 1}
 	if math.IsNaN(o.Area) { // no key: the decoder lets no NaN pass
@@ -222,7 +222,11 @@ func (r *annotationReader) place(o Object) *Fault {
 	if _, ok := r.set.category[o.CategoryID]; !ok {
 		return faultf(UnknownCategory, "annotation %d: category %d is not in categories", o.ID, o.CategoryID)
 	}
-	return r.judge(o.Box, r.set.Images[image])
+	f := r.judge(o.Box, r.set.Images[image])
+	if f != nil {
+		f.Detail = fmt.Sprintf("annotation %d: %s", o.ID, f.Detail)
+	}
+	return f
 }
 
 // NewDataset makes a set of lists that a program has, with the same rules as
