@@ -349,6 +349,13 @@ func TestPredictedObjectsAreNamedAndInPixels(t *testing.T) {
 	if _, err := predictDetections(t.Context(), api.DetectPredictRequest{DetectorSource: from, Files: []string{filepath.Join(t.TempDir(), "none.jpg")}}, func(engine.Event) {}); err == nil {
 		t.Error("a missing file is no error")
 	}
+	webp := filepath.Join(t.TempDir(), "a.webp") // 1 x 1, lossless
+	if err := os.WriteFile(webp, []byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := predictDetections(t.Context(), api.DetectPredictRequest{DetectorSource: from, Files: []string{webp}}, func(engine.Event) {}); err == nil || !strings.Contains(err.Error(), "a.webp: it is a WEBP") {
+		t.Errorf("a WebP: %v", err)
+	}
 }
 
 // The annotations judge what is written.

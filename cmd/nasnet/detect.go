@@ -61,7 +61,7 @@ func (a *app) detection(c *cobra.Command, dataNeeded bool) (*detection, error) {
 		if dataNeeded {
 			return nil, err
 		}
-		a.term.Note("the classes have no names: %v", err)
+		a.term.Note("the classes have no names: their set is not there (data.dir: %s)", config.Data.Dir)
 	}
 	launcher, err := a.launcher(c.Context(), config.Engine)
 	if err != nil {

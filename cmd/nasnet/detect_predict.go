@@ -85,8 +85,12 @@ func namedAbove(found api.DetectPredictResult, names []string, least float64) []
 			if f.Score < least {
 				continue
 			}
-			if f.Name == "" && f.Label >= 1 && f.Label <= len(names) {
+			switch {
+			case f.Name != "":
+			case f.Label >= 1 && f.Label <= len(names):
 				f.Name = names[f.Label-1]
+			default:
+				f.Name = fmt.Sprintf("class %d", f.Label)
 			}
 			kept = append(kept, f)
 		}
