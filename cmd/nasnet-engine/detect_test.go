@@ -403,3 +403,35 @@ func TestClassesWithoutACategory(t *testing.T) {
 		t.Errorf("not evaluated: %+v", out)
 	}
 }
+
+// A detector's checkpoint is taken whole, heads too. What it holds besides is passed
+// over and told, but for an optimizer's slots.
+func TestADetectorBeginsWithADetectorsWeights(t *testing.T) {
+	r := tinyTraining(t, t.TempDir(), 1)
+	plan, err := detector.Build(r.Detector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix, values := filepath.Join(t.TempDir(), "model.ckpt"), plan.Whole().RandomValues(11)
+	vars := append(plan.Variables(), model.Variable{Name: "Conv/biases/Momentum", Shape: []int{2}}, model.Variable{Name: "Old/weights", Shape: []int{1}})
+	values["Conv/biases/Momentum"], values["Old/weights"] = []float32{1, 2}, []float32{3}
+	writeValues(t, prefix, vars, values, "")
+	r.Train.Run.Weights, r.Train.Schedule.Rate, r.Detector.Options.FirstNorm, r.Detector.Options.SecondNorm = prefix, 0, detector.NormFrozen, detector.NormFrozen
+	var notes []string
+	out, err := trainDetector(t.Context(), r, func(e engine.Event) { notes = append(notes, fmt.Sprint(e)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(notes[0], "1 others there are not used: Old/weights") {
+		t.Errorf("what is surplus is not told: %v", notes[0])
+	}
+	b, err := bundle.Open(train.Checkpoint{Dir: out.Checkpoint}.Prefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range plan.Variables() {
+		if got, err := b.Float32(v.Name); err != nil || !slices.Equal(got, values[v.Name]) {
+			t.Errorf("%s is not the checkpoint's: %v", v.Name, err)
+		}
+	}
+}
