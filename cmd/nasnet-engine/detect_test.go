@@ -417,13 +417,13 @@ func TestADetectorBeginsWithADetectorsWeights(t *testing.T) {
 	values["Conv/biases/Momentum"], values["Old/weights"] = []float32{1, 2}, []float32{3}
 	writeValues(t, prefix, vars, values, "")
 	r.Train.Run.Weights, r.Train.Schedule.Rate, r.Detector.Options.FirstNorm, r.Detector.Options.SecondNorm = prefix, 0, detector.NormFrozen, detector.NormFrozen
-	var notes []string
-	out, err := trainDetector(t.Context(), r, func(e engine.Event) { notes = append(notes, fmt.Sprint(e)) })
+	var notes []engine.Event
+	out, err := trainDetector(t.Context(), r, func(e engine.Event) { notes = append(notes, e) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(notes[0], "1 others there are not used: Old/weights") {
-		t.Errorf("what is surplus is not told: %v", notes[0])
+	if !strings.HasSuffix(notes[0].Text, "not used: Old/weights") {
+		t.Errorf("what is surplus is not told: %s", notes[0].Text)
 	}
 	b, err := bundle.Open(train.Checkpoint{Dir: out.Checkpoint}.Prefix())
 	if err != nil {
