@@ -104,20 +104,23 @@ func servedObjects(t *testing.T, base string, images []sets.Labelled) []result {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	defer func() {
 		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait() // it ends by the signal
+		<-ended // by the signal
 	}()
 	url := fmt.Sprintf("http://127.0.0.1:%d/v1/models/shapes", port)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for serving := false; !serving; {
 		if r, err := http.Get(url); err == nil {
 			r.Body.Close()
-			if r.StatusCode == http.StatusOK {
-				break
-			}
+			serving = r.StatusCode == http.StatusOK
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("the server did not begin to serve")
+		select {
+		case err := <-ended:
+			ended <- err // for the deferred function
+			t.Fatalf("the server ended before it began to serve: %v", err)
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	var list []result
