@@ -15,6 +15,7 @@ import (
 	"github.com/nasnet-go/nasnet/internal/durable"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/tfrecord"
+	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
@@ -26,10 +27,11 @@ func evaluateDetector(ctx context.Context, r api.DetectEvalRequest, emit emitter
 		return api.DetectEvalResult{}, err
 	}
 	defer sp.close()
-	total, err := countRecords(r.Set.Validation)
+	records, err := data.OpenRecords(data.Records{Files: r.Set.Validation})
 	if err != nil {
 		return api.DetectEvalResult{}, err
 	}
+	total := records.Len()
 	if r.Images > 0 {
 		total = min(total, int64(r.Images))
 	}
@@ -131,19 +133,24 @@ func labelled(files []string) iter.Seq2[sets.Labelled, error] {
 	}
 }
 
-// detections are what was found on an image, with the ids of its annotations.
+// detections are what was found on an image, with the ids of its annotations. A
+// label that the set has no category for, such as COCO's ten empty ones, is left
+// out: it is nobody's detection, and its number may be another category's id.
 func detections(l sets.Labelled, found api.FoundIn, categories map[int]int64) ([]coco.Detection, error) {
 	id, err := strconv.ParseInt(l.SourceID, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("detect: image %s has the id %q; results need numbers", l.Filename, l.SourceID)
 	}
-	list := make([]coco.Detection, len(found.Found))
-	for i, f := range found.Found {
+	list := make([]coco.Detection, 0, len(found.Found))
+	for _, f := range found.Found {
 		category, ok := categories[f.Label]
+		if !ok && len(categories) > 0 {
+			continue
+		}
 		if !ok {
 			category = int64(f.Label)
 		}
-		list[i] = coco.Detection{ImageID: id, CategoryID: category, Score: f.Score, Box: coco.Box{X: f.Box[0], Y: f.Box[1], W: f.Box[2], H: f.Box[3]}}
+		list = append(list, coco.Detection{ImageID: id, CategoryID: category, Score: f.Score, Box: coco.Box{X: f.Box[0], Y: f.Box[1], W: f.Box[2], H: f.Box[3]}})
 	}
 	return list, nil
 }

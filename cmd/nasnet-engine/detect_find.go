@@ -126,6 +126,9 @@ func (sp spotter) find(images [][]byte) ([]api.FoundIn, error) {
 	found := make([]api.FoundIn, len(images))
 	for i, raw := range images {
 		info, err := imagegate.Inspect(raw, 0)
+		if err == nil && info.Format == imagegate.WebP {
+			err = fmt.Errorf("it is a %s, which TensorFlow does not read; want JPEG, PNG, GIF or BMP", info.Format)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -349,6 +349,13 @@ func TestPredictedObjectsAreNamedAndInPixels(t *testing.T) {
 	if _, err := predictDetections(t.Context(), api.DetectPredictRequest{DetectorSource: from, Files: []string{filepath.Join(t.TempDir(), "none.jpg")}}, func(engine.Event) {}); err == nil {
 		t.Error("a missing file is no error")
 	}
+	webp := filepath.Join(t.TempDir(), "a.webp") // 1 x 1, lossless
+	if err := os.WriteFile(webp, []byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := predictDetections(t.Context(), api.DetectPredictRequest{DetectorSource: from, Files: []string{webp}}, func(engine.Event) {}); err == nil || !strings.Contains(err.Error(), "a.webp: it is a WEBP") {
+		t.Errorf("a WebP: %v", err)
+	}
 }
 
 // The annotations judge what is written.
@@ -375,5 +382,56 @@ func TestResultsAreJudged(t *testing.T) {
 	}
 	if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), `"category_id":77`) || strings.Contains(string(text), `"category_id":1,`) {
 		t.Errorf("labels are not told as the annotations' categories: %v", err)
+	}
+}
+
+// A detector may have more classes than the set: COCO's ids have ten gaps. What is
+// found of them stops neither an evaluation nor a training, and counts for no
+// other category.
+func TestClassesWithoutACategory(t *testing.T) {
+	found := api.FoundIn{Found: []api.Found{{Label: 1, Score: 0.9}, {Label: 3, Score: 0.8}, {Label: 2, Score: 0.7}}}
+	list, err := detections(sets.Labelled{SourceID: "5"}, found, map[int]int64{1: 77, 2: 3})
+	if err != nil || len(list) != 2 || list[0].CategoryID != 77 || list[1].CategoryID != 3 || list[1].Score != 0.7 || list[1].ImageID != 5 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err = detections(sets.Labelled{SourceID: "5"}, found, nil); err != nil || len(list) != 3 || list[1].CategoryID != 3 {
+		t.Errorf("each label is its category's id: %+v, %v", list, err)
+	}
+	r := tinyTraining(t, t.TempDir(), 2)
+	r.Detector.Options.Classes, r.Set.Categories, r.Train.Run.EvaluateEpochs = 9, map[int]int64{1: 1, 2: 2, 3: 3}, 0.1
+	if out := trainTiny(t, r); out.Best == "" {
+		t.Errorf("not evaluated: %+v", out)
+	}
+}
+
+// A detector's checkpoint is taken whole, heads too. What it holds besides is passed
+// over and told, but for an optimizer's slots.
+func TestADetectorBeginsWithADetectorsWeights(t *testing.T) {
+	r := tinyTraining(t, t.TempDir(), 1)
+	plan, err := detector.Build(r.Detector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix, values := filepath.Join(t.TempDir(), "model.ckpt"), plan.Whole().RandomValues(11)
+	vars := append(plan.Variables(), model.Variable{Name: "Conv/biases/Momentum", Shape: []int{2}}, model.Variable{Name: "Old/weights", Shape: []int{1}})
+	values["Conv/biases/Momentum"], values["Old/weights"] = []float32{1, 2}, []float32{3}
+	writeValues(t, prefix, vars, values, "")
+	r.Train.Run.Weights, r.Train.Schedule.Rate, r.Detector.Options.FirstNorm, r.Detector.Options.SecondNorm = prefix, 0, detector.NormFrozen, detector.NormFrozen
+	var notes []engine.Event
+	out, err := trainDetector(t.Context(), r, func(e engine.Event) { notes = append(notes, e) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(notes[0].Text, "not used: Old/weights") {
+		t.Errorf("what is surplus is not told: %s", notes[0].Text)
+	}
+	b, err := bundle.Open(train.Checkpoint{Dir: out.Checkpoint}.Prefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range plan.Variables() {
+		if got, err := b.Float32(v.Name); err != nil || !slices.Equal(got, values[v.Name]) {
+			t.Errorf("%s is not the checkpoint's: %v", v.Name, err)
+		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/nasnet-go/nasnet/internal/coco"
 	"github.com/nasnet-go/nasnet/internal/engine"
 	"github.com/nasnet-go/nasnet/internal/engine/api"
-	"github.com/nasnet-go/nasnet/internal/tfrecord"
 	"github.com/nasnet-go/nasnet/pipeline/data"
 	"github.com/nasnet-go/nasnet/pipeline/detect"
 	"github.com/nasnet-go/nasnet/pipeline/train"
@@ -35,11 +34,11 @@ func trainDetector(ctx context.Context, r api.DetectTrainRequest, emit emitter) 
 	if r.Dir == "" {
 		return api.DetectTrainResult{}, usage(fmt.Errorf("detect: no run directory given"))
 	}
-	n, err := countRecords(r.Set.Train)
+	records, err := data.OpenRecords(data.Records{Files: r.Set.Train, Exclude: r.Set.Exclude})
 	if err != nil {
 		return api.DetectTrainResult{}, err
 	}
-	o, err := detectorOptions(plan, r, n)
+	o, err := detectorOptions(plan, r, records.Len())
 	if err == nil {
 		o, err = overCluster(o, r.Cluster)
 	}
@@ -77,17 +76,6 @@ func addUpCropsInOrder(gpu bool) error {
 		return nil
 	}
 	return os.Setenv("TF_DETERMINISTIC_OPS", "1")
-}
-
-func countRecords(files []string) (n int64, err error) {
-	for _, name := range files {
-		offsets, err := tfrecord.Index(name)
-		if err != nil {
-			return 0, err
-		}
-		n += int64(len(offsets))
-	}
-	return n, nil
 }
 
 // detectorOptions translates the recipe for a set of n images.
@@ -149,7 +137,7 @@ func boxSource(plan *detector.Plan, r api.DetectTrainRequest, batch int64) func(
 		in, o := plan.First.Model.Input, plan.Options
 		m, err := data.NewBoxInput(s, "train_input", r.Set.Train, data.BoxOptions{
 			Height: int64(in[0]), Width: int64(in[1]), Classes: int64(o.Classes), Objects: int64(o.Objects),
-			Batch: batch, Flip: r.Set.Flip, Seed: r.Seed,
+			Batch: batch, Flip: r.Set.Flip, Seed: r.Seed, Exclude: r.Set.Exclude,
 		})
 		if err != nil {
 			s.Fail("%v", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,8 +43,9 @@ func (a *app) loadDetection() (configs.Config, error) {
 	return c, err
 }
 
-// detection opens a run with its configuration and its data.
-func (a *app) detection(c *cobra.Command) (*detection, error) {
+// detection opens a run with its configuration and its data. Where the data is not
+// needed, a set that is not there only leaves the classes without names.
+func (a *app) detection(c *cobra.Command, dataNeeded bool) (*detection, error) {
 	config, err := a.loadDetection()
 	if err != nil {
 		return nil, err
@@ -56,7 +58,10 @@ func (a *app) detection(c *cobra.Command) (*detection, error) {
 		return nil, usagef("%v", err)
 	}
 	if err := d.findSet(config.Data); err != nil {
-		return nil, err
+		if dataNeeded {
+			return nil, err
+		}
+		a.term.Note("the classes have no names: their set is not there (data.dir: %s)", config.Data.Dir)
 	}
 	launcher, err := a.launcher(c.Context(), config.Engine)
 	if err != nil {
@@ -76,6 +81,9 @@ func (d *detection) findSet(c configs.Data) error {
 		return usagef("give --data DIR, record files of `nasnet data coco` or `nasnet data shapes` (data.dir)")
 	}
 	m, err := sets.LoadManifest(c.Dir)
+	if errors.Is(err, sets.ErrUnfinished) {
+		return usagef("data.dir: %s holds no finished set (manifest.json); `nasnet data coco` and `nasnet data shapes` write one", c.Dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,44 +117,39 @@ func (d *detection) findSet(c configs.Data) error {
 	return nil
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // dataFlags are those of the commands that read record files.
 func (a *app) dataFlags(c *cobra.Command, annotations *string) {
 	a.shortForm(c, "data", "data.dir", "record files of a detection set (data.dir)")
-	c.Flags().StringVar(annotations, "annotations", "", "annotations of its validation images; not needed for a set of `nasnet data shapes`")
+	c.Flags().StringVar(annotations, "annotations", "", "annotations of its validation images; not needed for a set of nasnet data shapes")
 }
 
 // weightsChoice choose whose weights a command takes.
 type weightsChoice struct {
-	best    *bool
-	weights string
+	best     *bool
+	weights  string
+	dataless bool // the command needs no record files
 }
 
 func (a *app) weightsChoice(c *cobra.Command) *weightsChoice {
 	w := &weightsChoice{best: bestFlag(c)}
-	c.Flags().StringVar(&w.weights, "weights", "", "a checkpoint, its directory or prefix, instead of the run's; with --config")
+	c.Flags().StringVar(&w.weights, "weights", "", "a checkpoint, its directory or prefix, instead of the run's; with --config or --run")
 	return w
 }
 
 // trainedDetection opens a run and finds its checkpoint.
 func (a *app) trainedDetection(c *cobra.Command, w *weightsChoice) (*detection, string, error) {
-	if w.weights != "" {
-		d, err := a.detection(c)
-		return d, w.weights, err
-	}
-	if a.run == "" {
+	if a.run == "" && (w.weights == "" || a.config == "") {
 		return nil, "", usagef("give --run DIR, the run whose detector is meant, or --config and --weights")
+	}
+	if err := checkpointThere("--weights", w.weights); err != nil {
+		return nil, "", err
 	}
 	if a.config == "" {
 		a.config = filepath.Join(a.directory(), rundir.ConfigFile)
 	}
-	d, err := a.detection(c)
-	if err != nil {
-		return nil, "", err
+	d, err := a.detection(c, !w.dataless)
+	if err != nil || w.weights != "" {
+		return d, w.weights, err
 	}
 	t, err := recorded[api.DetectTrainResult](d.dir, trainStage)
 	switch {

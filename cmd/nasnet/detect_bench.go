@@ -16,7 +16,7 @@ func (a *app) detectBenchCommand() *cobra.Command {
 		Example: "  nasnet detect bench --config coco-faster-rcnn-large --set detect.proposals.count=50 --set detect.second.batch=49",
 	}
 	c.Flags().IntVar(&r.Runs, "runs", 1, "images timed, behind a first one")
-	c.Flags().BoolVar(&r.Plain, "plain", false, "batch norms as they are; without, folded as `nasnet detect export` has them")
+	c.Flags().BoolVar(&r.Plain, "plain", false, "batch norms as they are; without, folded as nasnet detect export has them")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if r.Runs < 0 {
 			return usagef("detect bench: --runs is %d; want 0 or more", r.Runs)

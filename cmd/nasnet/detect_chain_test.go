@@ -104,20 +104,23 @@ func servedObjects(t *testing.T, base string, images []sets.Labelled) []result {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	defer func() {
 		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait() // it ends by the signal
+		<-ended // by the signal
 	}()
 	url := fmt.Sprintf("http://127.0.0.1:%d/v1/models/shapes", port)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for serving := false; !serving; {
 		if r, err := http.Get(url); err == nil {
 			r.Body.Close()
-			if r.StatusCode == http.StatusOK {
-				break
-			}
+			serving = r.StatusCode == http.StatusOK
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("the server did not begin to serve")
+		select {
+		case err := <-ended:
+			ended <- err // for the deferred function
+			t.Fatalf("the server ended before it began to serve: %v", err)
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	var list []result
@@ -221,11 +224,27 @@ func TestDetectCommandsSayWhatTheyNeed(t *testing.T) {
 		{[]string{"detect", "export"}, "--run"},
 		{[]string{"detect", "predict", "a.jpg"}, "--saved-model"},
 		{[]string{"detect", "bench", "--config", "detect-small", "--runs", "-1"}, "--runs"},
+		{[]string{"detect", "predict"}, "detect predict --run DIR|--saved-model DIR IMAGE..."},
+		{[]string{"detect", "predict", "a.jpg", "--saved-model", "m", "--score", "1.5"}, "--score"},
+		{[]string{"detect", "scores"}, "did you mean score?"},
+		{[]string{"detect", "score", "extra"}, "extra"},
+		{[]string{"detect", "eval", "--config", "detect-small", "--weights", "nosuch"}, "nosuch.index"},
+		{[]string{"detect", "eval", "--plot", "nodir/x.png"}, "nodir"},
+		{[]string{"nosuch"}, "nasnet has no command"},
 		{[]string{"detect", "train", "--config", "detect-small", "--set", "detect.crop=0", "--set", "detect.classes=0"}, "crop"},
 	} {
 		code, stdout, stderr := nasnet(c.args...)
-		if code == 0 || !bytes.Contains([]byte(stderr), []byte(c.want)) || stdout != "" {
+		if code != exitUsage || !bytes.Contains([]byte(stderr), []byte(c.want)) || stdout != "" {
 			t.Errorf("%v: exit %d, %q lacks %q", c.args, code, stderr, c.want)
+		}
+	}
+}
+
+func TestPicturesOfOneNameAreKeptApart(t *testing.T) {
+	taken := map[string]bool{}
+	for _, c := range [][2]string{{"a/x.jpg", "x.png"}, {"b/x.png", "x-2.png"}, {"x-2.gif", "x-2-2.png"}, {"y", "y.png"}} {
+		if got := pictureName(c[0], taken); got != c[1] {
+			t.Errorf("%s becomes %s, want %s", c[0], got, c[1])
 		}
 	}
 }

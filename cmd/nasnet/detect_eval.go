@@ -25,6 +25,9 @@ func (a *app) detectEvalCommand() *cobra.Command {
 	c.Flags().StringVar(&score.plot, "plot", "", "draw the precision-recall curves into this file: .png, .svg or .pdf")
 	weights := a.weightsChoice(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := score.check(); err != nil {
+			return err
+		}
 		d, checkpoint, err := a.trainedDetection(c, weights)
 		if err != nil {
 			return err

@@ -41,9 +41,13 @@ func (a *app) detectPredictCommand() *cobra.Command {
 	c.Flags().StringVar(&sheet, "sheet", "", "one PNG of all pictures, side by side")
 	c.Flags().Float64Var(&least, "score", 0.5, "least score of an object that is told and drawn")
 	weights := a.weightsChoice(c)
+	weights.dataless = true
 	c.RunE = func(c *cobra.Command, files []string) error {
 		if (saved == "") == (a.run == "" && weights.weights == "") {
 			return usagef("detect predict: give either --saved-model, or --run, or --config and --weights")
+		}
+		if least < 0 || least > 1 {
+			return usagef("--score: want 0 to 1, got %g", least)
 		}
 		r := api.DetectPredictRequest{Files: files, DetectorSource: api.DetectorSource{SavedModel: saved}}
 		var names []string
@@ -81,8 +85,12 @@ func namedAbove(found api.DetectPredictResult, names []string, least float64) []
 			if f.Score < least {
 				continue
 			}
-			if f.Name == "" && f.Label >= 1 && f.Label <= len(names) {
+			switch {
+			case f.Name != "":
+			case f.Label >= 1 && f.Label <= len(names):
 				f.Name = names[f.Label-1]
+			default:
+				f.Name = fmt.Sprintf("class %d", f.Label)
 			}
 			kept = append(kept, f)
 		}
@@ -96,6 +104,7 @@ func namedAbove(found api.DetectPredictResult, names []string, least float64) []
 // into one; neither if they have no name.
 func drawFound(list []objectsIn, out, sheet string) error {
 	var tiles []contactsheet.Tile
+	taken := map[string]bool{}
 	for i, p := range list {
 		if out == "" && sheet == "" {
 			return nil
@@ -108,8 +117,7 @@ func drawFound(list []objectsIn, out, sheet string) error {
 		if out == "" {
 			continue
 		}
-		name := strings.TrimSuffix(filepath.Base(p.File), filepath.Ext(p.File)) + ".png"
-		list[i].Picture = filepath.Join(out, name)
+		list[i].Picture = filepath.Join(out, pictureName(p.File, taken))
 		if err := writePicture(list[i].Picture, tile); err != nil {
 			return err
 		}
@@ -118,6 +126,18 @@ func drawFound(list []objectsIn, out, sheet string) error {
 		return nil
 	}
 	return contactsheet.Write(sheet, tiles, contactsheet.Layout{Columns: min(8, len(tiles)), Side: 192})
+}
+
+// pictureName is the file's name as a PNG; of files of one name the later ones get
+// a number.
+func pictureName(file string, taken map[string]bool) string {
+	base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	name := base + ".png"
+	for n := 2; taken[name]; n++ {
+		name = fmt.Sprintf("%s-%d.png", base, n)
+	}
+	taken[name] = true
+	return name
 }
 
 // tile is the picture with its boxes.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -14,8 +16,22 @@ import (
 // scoreFlags say what detect score judges and how.
 type scoreFlags struct {
 	annotations, results, plot string
-	perClass                   bool
+	perClass, classAgnostic    bool
 	policy                     coco.Policy
+}
+
+// check refuses a plot of an unknown kind before anything is computed.
+func (f scoreFlags) check() error {
+	if f.plot == "" {
+		return nil
+	}
+	if _, err := curves.Format(f.plot); err != nil {
+		return usagef("--plot: %v", err)
+	}
+	if dir := filepath.Dir(f.plot); !exists(dir) {
+		return usagef("--plot: there is no directory %s", dir)
+	}
+	return nil
 }
 
 // detectionScore is the document of detect score.
@@ -41,12 +57,21 @@ type scoreCounts struct {
 	Crowd      int   `json:"crowd"`
 	Categories int   `json:"categories"`
 	Detections int64 `json:"detections"`
+	Unjudged   int64 `json:"unjudged"` // detections of categories that the annotations do not have
 }
 
 // remarks are counts by kind, of both files.
 type remarks struct {
 	Annotations coco.Counts `json:"annotations"`
 	Results     coco.Counts `json:"results"`
+}
+
+// remarksOf has no nil: scripts look kinds up in it.
+func remarksOf(annotations, results coco.Counts) remarks {
+	r := remarks{coco.Counts{}, coco.Counts{}}
+	maps.Copy(r.Annotations, annotations)
+	maps.Copy(r.Results, results)
+	return r
 }
 
 func (a *app) detectScoreCommand() *cobra.Command {
@@ -63,16 +88,18 @@ func (a *app) detectScoreCommand() *cobra.Command {
 	flags.StringVar(&f.results, "results", "", "result file")
 	flags.StringVar(&f.plot, "plot", "", "draw the precision-recall curves into this file: .png, .svg or .pdf")
 	flags.BoolVar(&f.perClass, "per-class", false, "the numbers of each category too")
+	flags.BoolVar(&f.classAgnostic, "class-agnostic", false, "judge where objects are, not what they are: all categories as one (pycocotools' useCats = 0)")
 	flags.IntVar(&f.policy.Limit, "skip", 0, "faulty entries of each file that may be left out, each told; 0: the first one ends it")
-	flags.BoolVar(&f.policy.Strict, "strict", false, "boxes that are empty or leave their image are faults; without, they are judged as they are")
+	flags.BoolVar(&f.policy.Strict, "strict", false, "results of unknown categories, and boxes that are empty or leave their image, are faults; without, the former do not count and the latter are judged as they are")
 	c.RunE = func(*cobra.Command, []string) error {
-		if f.annotations == "" || f.results == "" || f.policy.Limit < 0 {
-			return usagef("detect score: want --annotations JSON and --results JSON, and --skip of 0 or more")
+		if f.annotations == "" || f.results == "" {
+			return usagef("detect score: want --annotations JSON and --results JSON")
 		}
-		if f.plot != "" {
-			if _, err := curves.Format(f.plot); err != nil {
-				return usagef("--plot: %v", err)
-			}
+		if f.policy.Limit < 0 {
+			return usagef("--skip: want 0 or more, got %d", f.policy.Limit)
+		}
+		if err := f.check(); err != nil {
+			return err
 		}
 		return a.detectScore(f)
 	}
@@ -89,6 +116,9 @@ func (a *app) detectScore(f scoreFlags) error {
 	results, err := coco.OpenResults(f.results, set, f.policy)
 	if err != nil {
 		return err
+	}
+	if f.classAgnostic {
+		results = coco.ClassAgnostic(results)
 	}
 	score := coco.Evaluate(results)
 	if f.plot != "" {
@@ -109,8 +139,8 @@ func (a *app) detectScore(f scoreFlags) error {
 func scoreDocument(set *coco.Dataset, r *coco.Results, s *coco.Score) detectionScore {
 	doc := detectionScore{
 		Metrics: s.Summary(), PerIoU: s.AtThreshold(),
-		Counts:  scoreCounts{Images: len(set.Images), Objects: len(set.Objects), Categories: len(set.Categories), Detections: r.Added},
-		Remarks: remarks{set.Remarks, r.Remarks}, LeftOut: remarks{set.LeftOut, r.LeftOut},
+		Counts:  scoreCounts{Images: len(set.Images), Objects: len(set.Objects), Categories: len(set.Categories), Detections: r.Added, Unjudged: r.Unjudged},
+		Remarks: remarksOf(set.Remarks, r.Remarks), LeftOut: remarksOf(set.LeftOut, r.LeftOut),
 	}
 	for _, o := range set.Objects {
 		if o.Crowd {
@@ -137,6 +167,9 @@ func (a *app) sayScore(d detectionScore) error {
 		if line.counts.Total() > 0 {
 			a.say("%s: %s", line.what, line.counts)
 		}
+	}
+	if d.Counts.Unjudged > 0 {
+		a.say("%d results are of categories that the annotations do not have; they do not count", d.Counts.Unjudged)
 	}
 	rows := [][]string{summaryRow("all", "", d.Metrics)}
 	for _, c := range d.Categories {

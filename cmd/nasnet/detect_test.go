@@ -51,7 +51,8 @@ func TestDetectScore(t *testing.T) {
 func TestDetectScoreRefusesAndSkips(t *testing.T) {
 	dir := t.TempDir()
 	gt := scoreFile(t, dir, "gt.json", scoreSet)
-	bad := scoreFile(t, dir, "bad.json", "["+scoreHit+","+strings.Replace(scoreHit, `"category_id":3`, `"category_id":4`, 1)+"]")
+	bad := scoreFile(t, dir, "bad.json", "["+scoreHit+","+strings.Replace(scoreHit, `"image_id":1`, `"image_id":4`, 1)+"]")
+	odd := scoreFile(t, dir, "odd.json", "["+scoreHit+","+strings.Replace(scoreHit, `"category_id":3`, `"category_id":4`, 1)+"]")
 	for _, c := range []struct {
 		args []string
 		code int
@@ -59,7 +60,8 @@ func TestDetectScoreRefusesAndSkips(t *testing.T) {
 	}{
 		{[]string{"--results", bad}, exitUsage, "--annotations"},
 		{[]string{"--annotations", gt, "--results", bad, "--plot", "x.gif"}, exitUsage, ".png"},
-		{[]string{"--annotations", gt, "--results", bad}, exitFailed, "results[1]: unknown category: category 4"},
+		{[]string{"--annotations", gt, "--results", bad}, exitFailed, "results[1]: missing image: image 4"},
+		{[]string{"--annotations", gt, "--results", odd, "--strict"}, exitFailed, "results[1]: unknown category: category 4"},
 		{[]string{"--annotations", gt, "--results", filepath.Join(dir, "nosuch")}, exitFailed, "nosuch"},
 		{[]string{"--annotations", gt, "--results", gt}, exitFailed, "COCO's format"},
 		{[]string{"--annotations", gt, "--results", bad, "--skip", "1"}, 0, "left out"},
@@ -69,8 +71,11 @@ func TestDetectScoreRefusesAndSkips(t *testing.T) {
 			t.Errorf("%v: %d %s", c.args, code, stderr)
 		}
 	}
-	if _, stdout, _ := nasnet("detect", "score", "--annotations", gt, "--results", bad, "--skip", "1"); !strings.Contains(stdout, "results left out: 1 unknown category") {
+	if _, stdout, _ := nasnet("detect", "score", "--annotations", gt, "--results", bad, "--skip", "1"); !strings.Contains(stdout, "results left out: 1 missing image") {
 		t.Error(stdout)
+	}
+	if code, stdout, _ := nasnet("detect", "score", "--annotations", gt, "--results", odd); code != 0 || !strings.Contains(stdout, "1 results are of categories") {
+		t.Error(code, stdout)
 	}
 }
 

@@ -24,7 +24,7 @@ func (a *app) detectTrainCommand() *cobra.Command {
 	a.shortForm(c, "fine-tune", "train.fine_tune.weights", "begin with the weights of this checkpoint (train.fine_tune.weights)")
 	a.shortForm(c, "steps", "train.steps", "steps instead of epochs (train.steps)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		d, err := a.detection(c)
+		d, err := a.detection(c, true)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,13 @@ func (a *app) detectTrainCommand() *cobra.Command {
 		if o := d.config.Detect; d.config.Train.FineTune.Weights == "" && (o.FirstNorm == detector.NormFrozen || o.SecondNorm == detector.NormFrozen) {
 			a.term.Note("batch norms are frozen, but there are no weights to begin with, and so no statistics; give --fine-tune CHECKPOINT, or set detect.first_norm and detect.second_norm to batch")
 		}
+		if err := checkpointThere("train.fine_tune.weights", d.config.Train.FineTune.Weights); err != nil {
+			return err
+		}
 		if err := d.keepConfig(); err != nil {
+			return err
+		}
+		if err := d.vet(c.Context()); err != nil {
 			return err
 		}
 		out, err := d.train(c.Context())

@@ -16,7 +16,6 @@ import (
 	"github.com/nasnet-go/nasnet/internal/engine/api"
 	"github.com/nasnet-go/nasnet/internal/libtf"
 	"github.com/nasnet-go/nasnet/internal/rundir"
-	"github.com/nasnet-go/nasnet/internal/tfrecord"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
 )
 
@@ -191,18 +190,9 @@ func (a *app) convertedFolder(ctx context.Context, from sets.Folder) (string, er
 
 // leaveOut finds broken records before anything is trained, and lists them.
 func (a *app) leaveOut(ctx context.Context, b configs.Bad, r *api.Records) error {
-	faults, err := sets.Vet(ctx, slices.Concat(r.Train, r.Validation), sets.VetOptions{
-		LabelOffset: r.LabelOffset, Classes: r.Classes, Limit: b.Limit, Progress: a.stages(),
-	})
-	if err != nil {
-		return fmt.Errorf("%w; data.bad.limit is %d", err, b.Limit)
-	}
-	r.Exclude = map[string][]int64{}
-	for _, f := range faults {
-		a.term.Note("left out: %v", f)
-		r.Exclude[f.File] = append(r.Exclude[f.File], f.Offset)
-	}
-	return nil
+	out, err := a.vetted(ctx, b.Limit, slices.Concat(r.Train, r.Validation), sets.VetOptions{LabelOffset: r.LabelOffset, Classes: r.Classes})
+	r.Exclude = out
+	return err
 }
 
 // faultsFile lists in a run what was left out of its data.
@@ -233,15 +223,6 @@ func (s dataset) blamed(ctx context.Context, err error) error {
 
 // fromInput tells whether an engine's error came through its input pipeline.
 func fromInput(err error) bool { return strings.Contains(err.Error(), "IteratorGetNext") }
-
-// joined are faults as one error.
-func joined(faults []*tfrecord.Fault) error {
-	list := make([]error, len(faults))
-	for i, f := range faults {
-		list[i] = f
-	}
-	return errors.Join(list...)
-}
 
 // network is the configured one.
 func (s dataset) network(c configs.Config) (model.Model, error) { return s.suited(c.Model).Network() }

@@ -15,24 +15,24 @@ const absent = math.MinInt64
 
 // The entries of the three lists.
 type imageEntry struct {
-	ID       int64  `json:"id"`
-	Width    int    `json:"width"`
-	Height   int    `json:"height"`
-	FileName string `json:"file_name"`
+	ID       integer `json:"id"`
+	Width    integer `json:"width"`
+	Height   integer `json:"height"`
+	FileName string  `json:"file_name"`
 }
 
 type categoryEntry struct {
-	ID   int64  `json:"id"`
-	Name string `json:"name"`
+	ID   integer `json:"id"`
+	Name string  `json:"name"`
 }
 
 type annotationEntry struct {
-	ID         int64     `json:"id"`
-	ImageID    int64     `json:"image_id"`
-	CategoryID int64     `json:"category_id"`
+	ID         integer   `json:"id"`
+	ImageID    integer   `json:"image_id"`
+	CategoryID integer   `json:"category_id"`
 	BBox       []float64 `json:"bbox"`
 	Area       float64   `json:"area"`
-	Crowd      int64     `json:"iscrowd"`
+	Crowd      truth     `json:"iscrowd"`
 }
 
 // ReadAnnotations reads an annotation file; file names it in errors. An object
@@ -110,16 +110,17 @@ func (r *annotationReader) lists() error {
 func (r *annotationReader) images() error {
 	var e imageEntry
 	return r.entries("images", &e, func() { e = imageEntry{ID: absent} }, func() *Fault {
-		switch _, known := r.set.image[e.ID]; {
-		case e.ID == absent:
+		id := int64(e.ID)
+		switch _, known := r.set.image[id]; {
+		case id == absent:
 			return faultf(Malformed, "no id")
 		case e.Width <= 0 || e.Height <= 0:
-			return faultf(NegativeSize, "image %d of %d x %d pixels", e.ID, e.Width, e.Height)
+			return faultf(NegativeSize, "image %d of %d x %d pixels", id, e.Width, e.Height)
 		case known:
-			return faultf(DuplicateID, "image %d is there before", e.ID)
+			return faultf(DuplicateID, "image %d is there before", id)
 		}
-		r.set.image[e.ID] = int32(len(r.set.Images))
-		r.set.Images = append(r.set.Images, Image(e))
+		r.set.image[id] = int32(len(r.set.Images))
+		r.set.Images = append(r.set.Images, Image{id, int(e.Width), int(e.Height), e.FileName})
 		return nil
 	})
 }
@@ -127,14 +128,15 @@ func (r *annotationReader) images() error {
 func (r *annotationReader) categories() error {
 	var e categoryEntry
 	return r.entries("categories", &e, func() { e = categoryEntry{ID: absent} }, func() *Fault {
-		switch _, known := r.set.category[e.ID]; {
-		case e.ID == absent:
+		id := int64(e.ID)
+		switch _, known := r.set.category[id]; {
+		case id == absent:
 			return faultf(Malformed, "no id")
 		case known:
-			return faultf(DuplicateID, "category %d is there before", e.ID)
+			return faultf(DuplicateID, "category %d is there before", id)
 		}
-		r.set.category[e.ID] = int32(len(r.set.Categories))
-		r.set.Categories = append(r.set.Categories, Category(e))
+		r.set.category[id] = int32(len(r.set.Categories))
+		r.set.Categories = append(r.set.Categories, Category{id, e.Name})
 		return nil
 	})
 }
@@ -167,11 +169,11 @@ func (e annotationEntry) object() (Object, *Fault) {
 	case e.ID == absent || e.ImageID == absent || e.CategoryID == absent:
 		return Object{}, faultf(Malformed, "one of id, image_id and category_id is missing")
 	case f != nil:
-		return Object{}, f
+		return Object{}, faultf(f.Kind, "annotation %d: %s", e.ID, f.Detail)
 	case e.Crowd != 0 && e.Crowd != 1:
-		return Object{}, faultf(Malformed, "iscrowd is %d, neither 0 nor 1", e.Crowd)
+		return Object{}, faultf(Malformed, "annotation %d: iscrowd is %d, neither 0 nor 1", e.ID, e.Crowd)
 	}
-	o := Object{ID: e.ID, ImageID: e.ImageID, CategoryID: e.CategoryID, Box: box, Area: e.Area, Crowd: e.Crowd == 1}
+	o := Object{ID: int64(e.ID), ImageID: int64(e.ImageID), CategoryID: int64(e.CategoryID), Box: box, Area: e.Area, Crowd: e.Crowd == 1}
 	if math.IsNaN(o.Area) { // no key: the decoder lets no NaN pass
 		o.Area = box.Area()
 	}
@@ -183,6 +185,9 @@ func (e annotationEntry) object() (Object, *Fault) {
 
 // toBox reads [x, y, width, height].
 func toBox(b []float64) (Box, *Fault) {
+	if len(b) == 0 {
+		return Box{}, faultf(Malformed, "no bbox; a mask (segmentation) alone is not read")
+	}
 	if len(b) != 4 {
 		return Box{}, faultf(Malformed, "bbox has %d numbers, not 4", len(b))
 	}
@@ -217,7 +222,11 @@ func (r *annotationReader) place(o Object) *Fault {
 	if _, ok := r.set.category[o.CategoryID]; !ok {
 		return faultf(UnknownCategory, "annotation %d: category %d is not in categories", o.ID, o.CategoryID)
 	}
-	return r.judge(o.Box, r.set.Images[image])
+	f := r.judge(o.Box, r.set.Images[image])
+	if f != nil {
+		f.Detail = fmt.Sprintf("annotation %d: %s", o.ID, f.Detail)
+	}
+	return f
 }
 
 // NewDataset makes a set of lists that a program has, with the same rules as

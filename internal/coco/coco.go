@@ -80,9 +80,10 @@ const maxPerImage = 100
 // the 100 with the highest scores, equal ones in the order of their coming; the
 // metrics look at no others.
 type Results struct {
-	Added   int64  // detections taken in, kept or not
-	Remarks Counts // what is odd about boxes that were taken
-	LeftOut Counts // entries left out under the policy
+	Added    int64  // detections taken in, kept or not
+	Unjudged int64  // of these, of categories that the set does not have: the metrics pass over them, as pycocotools does
+	Remarks  Counts // what is odd about boxes that were taken
+	LeftOut  Counts // entries left out under the policy
 
 	set  *Dataset
 	list []kept
@@ -112,7 +113,9 @@ func (r *Results) Add(d Detection) *Fault {
 	}
 	category, ok := r.set.category[d.CategoryID]
 	if !ok {
-		return faultf(UnknownCategory, "category %d is not in the annotations", d.CategoryID)
+		r.Added++
+		r.Unjudged++
+		return nil
 	}
 	if remark := d.Box.remark(r.set.Images[image]); remark != "" {
 		r.Remarks.add(remark)

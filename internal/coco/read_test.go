@@ -127,7 +127,6 @@ func TestFaultyResults(t *testing.T) {
 	const good = `{"image_id":1,"category_id":2,"bbox":[1,2,3,4],"score":0.5}`
 	for entry, kind := range map[string]Kind{
 		`{"image_id":5,"category_id":2,"bbox":[1,2,3,4],"score":0.5}`:        MissingImage,
-		`{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"score":0.5}`:        UnknownCategory,
 		`{"image_id":1,"category_id":2,"bbox":[1,2,3,4],"score":NaN}`:        NotFinite,
 		`{"image_id":1,"category_id":2,"bbox":[1,Infinity,3,4],"score":1}`:   NotFinite,
 		`{"image_id":1,"category_id":2,"bbox":[1,2,3,-4],"score":1}`:         NegativeSize,
@@ -155,6 +154,14 @@ func TestFaultyResults(t *testing.T) {
 		if _, err := ReadResults(strings.NewReader(text), "dt.json", set, Policy{Limit: 3}); !errors.Is(err, want) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+	stranger := strings.Replace(good, `"category_id":2`, `"category_id":1`, 1)
+	if r, err := ReadResults(strings.NewReader("["+good+","+stranger+"]"), "dt.json", set, Policy{}); err != nil || r.Added != 2 || r.Unjudged != 1 || r.LeftOut.Total() != 0 {
+		t.Errorf("a category that the set does not have: %+v %v", r, err)
+	}
+	var f *Fault
+	if _, err := ReadResults(strings.NewReader("["+stranger+"]"), "dt.json", set, Policy{Strict: true}); !errors.As(err, &f) || f.Kind != UnknownCategory {
+		t.Errorf("strict, a category that the set does not have: %v", err)
 	}
 	if err := WriteResults(io.Discard, []Detection{{Score: math.NaN()}}); err == nil {
 		t.Error("NaN written")

@@ -8,14 +8,15 @@ import (
 
 // resultEntry is an entry of a result file.
 type resultEntry struct {
-	ImageID    int64     `json:"image_id"`
-	CategoryID int64     `json:"category_id"`
+	ImageID    integer   `json:"image_id"`
+	CategoryID integer   `json:"category_id"`
 	BBox       []float64 `json:"bbox"`
 	Score      float64   `json:"score"`
 }
 
 // ReadResults reads a result file, a list of {image_id, category_id, bbox,
-// score}, for a set; file names it in errors.
+// score}, for a set; file names it in errors. Under Policy.Strict, what would be
+// a remark or is of a category that the set does not have is a fault.
 func ReadResults(in io.Reader, file string, set *Dataset, p Policy) (*Results, error) {
 	results := NewResults(set)
 	s := newStream(in, file, 1, p, &results.Remarks, &results.LeftOut)
@@ -28,8 +29,8 @@ func ReadResults(in io.Reader, file string, set *Dataset, p Policy) (*Results, e
 		if f != nil {
 			return f
 		}
-		if image, ok := set.image[d.ImageID]; s.Strict && ok {
-			if f := s.judge(d.Box, set.Images[image]); f != nil {
+		if s.Strict {
+			if f := results.strict(d); f != nil {
 				return f
 			}
 		}
@@ -57,5 +58,21 @@ func (e resultEntry) detection() (Detection, *Fault) {
 	case f != nil:
 		return Detection{}, f
 	}
-	return Detection{e.ImageID, e.CategoryID, box, e.Score}, nil
+	return Detection{int64(e.ImageID), int64(e.CategoryID), box, e.Score}, nil
+}
+
+// strict returns the fault of a detection that is odd.
+func (r *Results) strict(d Detection) *Fault {
+	if _, ok := r.set.category[d.CategoryID]; !ok {
+		return faultf(UnknownCategory, "category %d is not in the annotations", d.CategoryID)
+	}
+	image, ok := r.set.image[d.ImageID]
+	if !ok {
+		return nil // Add tells
+	}
+	in := r.set.Images[image]
+	if remark := d.Box.remark(in); remark != "" {
+		return oddBox(remark, d.Box, in)
+	}
+	return nil
 }

@@ -112,6 +112,25 @@ func Evaluate(r *Results) *Score {
 	return s
 }
 
+// ClassAgnostic returns the same detections and objects as of one category: where
+// objects are counts, what they are does not (useCats = 0 in cocoeval.py).
+func ClassAgnostic(r *Results) *Results {
+	r.prune() // the 100 best of an image are among the 100 best of its categories
+	one := Category{Name: "any"}
+	set := &Dataset{Images: r.set.Images, Categories: []Category{one}, Objects: slices.Clone(r.set.Objects)}
+	slices.SortStableFunc(set.Objects, func(a, b Object) int { return cmp.Compare(a.CategoryID, b.CategoryID) })
+	for i := range set.Objects {
+		set.Objects[i].CategoryID = one.ID
+	}
+	set.index()
+	merged := *r
+	merged.set, merged.list = set, slices.Clone(r.list)
+	for i := range merged.list { // of equal scores the lower category is first, then the order of coming
+		merged.list[i].category, merged.list[i].number = 0, int64(i)
+	}
+	return &merged
+}
+
 // byCategory returns the objects of each category, by image, in the order of the
 // file.
 func (d *Dataset) byCategory() [][]Object {

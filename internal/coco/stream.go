@@ -231,8 +231,12 @@ func (s *stream) judge(b Box, in Image) *Fault {
 	case remark == "":
 		return nil
 	case s.Strict:
-		return faultf(remark, "box %v in an image of %d x %d pixels", b, in.Width, in.Height)
+		return oddBox(remark, b, in)
 	}
 	s.remarks.add(remark)
 	return nil
+}
+
+func oddBox(remark Kind, b Box, in Image) *Fault {
+	return faultf(remark, "box %v in an image of %d x %d pixels", b, in.Width, in.Height)
 }

@@ -52,7 +52,7 @@ func WriteResults(out io.Writer, list []Detection) error {
 	w := &writer{out: bufio.NewWriter(out)}
 	w.list(len(list), func(i int) any {
 		d := list[i]
-		return resultEntry{d.ImageID, d.CategoryID, d.Box.numbers(), d.Score}
+		return resultEntry{integer(d.ImageID), integer(d.CategoryID), d.Box.numbers(), d.Score}
 	})
 	return w.end()
 }
@@ -61,18 +61,21 @@ func WriteResults(out io.Writer, list []Detection) error {
 func WriteAnnotations(out io.Writer, set *Dataset) error {
 	w := &writer{out: bufio.NewWriter(out)}
 	w.text(`{"images":`)
-	w.list(len(set.Images), func(i int) any { return imageEntry(set.Images[i]) })
+	w.list(len(set.Images), func(i int) any {
+		img := set.Images[i]
+		return imageEntry{integer(img.ID), integer(img.Width), integer(img.Height), img.FileName}
+	})
 	w.text(`,"annotations":`)
 	w.list(len(set.Objects), func(i int) any {
 		o := set.Objects[i]
-		e := annotationEntry{ID: o.ID, ImageID: o.ImageID, CategoryID: o.CategoryID, BBox: o.Box.numbers(), Area: o.Area}
+		e := annotationEntry{ID: integer(o.ID), ImageID: integer(o.ImageID), CategoryID: integer(o.CategoryID), BBox: o.Box.numbers(), Area: o.Area}
 		if o.Crowd {
 			e.Crowd = 1
 		}
 		return e
 	})
 	w.text(`,"categories":`)
-	w.list(len(set.Categories), func(i int) any { return categoryEntry(set.Categories[i]) })
+	w.list(len(set.Categories), func(i int) any { return categoryEntry{integer(set.Categories[i].ID), set.Categories[i].Name} })
 	w.text("}")
 	return w.end()
 }

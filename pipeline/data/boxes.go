@@ -30,6 +30,8 @@ type BoxOptions struct {
 	Flip          bool  // left to right, half of the images
 	Seed          int64 // of order and flips
 	Threads       int64 // of the pipeline; 0: one a core
+
+	Exclude map[string][]int64 // bytes at which records begin that are left out, by file
 }
 
 // BoxColumns are the numbers of a box in BoxInput.Boxes: ymin, xmin, ymax and
@@ -52,7 +54,7 @@ type BoxInput struct {
 // graph, below s. name is unique there. A broken record length is a
 // *tfrecord.Fault.
 func NewBoxInput(s *tfgraph.Scope, name string, files []string, o BoxOptions) (*BoxInput, error) {
-	records, err := OpenRecords(Records{Files: files})
+	records, err := OpenRecords(Records{Files: files, Exclude: o.Exclude})
 	if err != nil {
 		return nil, err
 	}

@@ -115,6 +115,24 @@ func TestBoxesOfARecord(t *testing.T) {
 	}
 }
 
+// Records that are excluded are as if they were not there.
+func TestExcludedRecordsAreNotRead(t *testing.T) {
+	scene := func(label int64) sets.Labelled {
+		return sets.Labelled{Encoded: slope(t, 8, 6), Height: 8, Width: 6, SourceID: "1", Objects: []sets.Object{{YMax: 1, XMax: 1, Label: label}}}
+	}
+	files := boxFile(t, scene(1), scene(2), scene(3))
+	offsets, err := tfrecord.Index(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := data.BoxOptions{Height: 4, Width: 4, Classes: 3, Objects: 1, Batch: 2, Exclude: map[string][]int64{files[0]: {offsets[1]}}}
+	for _, b := range readBoxes(t, files, o, 0, 3) { // an epoch each
+		if b.boxes[4]+b.boxes[data.BoxColumns+4] != 2 || b.boxes[4] == 1 {
+			t.Errorf("classes %g and %g, want 0 and 2 in any order", b.boxes[4], b.boxes[data.BoxColumns+4])
+		}
+	}
+}
+
 func TestAnImageWithoutObjects(t *testing.T) {
 	files := boxFile(t, sets.Labelled{Encoded: slope(t, 8, 6), Height: 8, Width: 6, SourceID: "1"})
 	got := readBoxes(t, files, data.BoxOptions{Height: 4, Width: 4, Classes: 3, Objects: 2, Batch: 1, Flip: true}, 0, 3)

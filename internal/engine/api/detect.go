@@ -16,13 +16,14 @@ type DetectionSet struct {
 	Train       []string      `json:"train,omitempty"`
 	Validation  []string      `json:"validation,omitempty"`
 	Annotations string        `json:"annotations,omitempty"` // of the validation images: JSON of COCO's format
-	Categories  map[int]int64 `json:"categories,omitempty"`  // ids in the annotations by label; a label that is not there is its id
+	Categories  map[int]int64 `json:"categories,omitempty"`  // ids in the annotations by label; empty: each label is its id
 	Flip        bool          `json:"flip,omitempty"`        // half of the training images
+
+	Exclude map[string][]int64 `json:"exclude,omitempty"` // bytes at which training records begin that are left out, by file
 }
 
 // DetectTrainRequest is TrainRequest for a detector, whose model is the
-// detector's. Its Data does not
-// count.
+// detector's. Its Data does not count.
 type DetectTrainRequest struct {
 	TrainRequest
 	Detector detector.Detector `json:"detector"`

@@ -128,7 +128,7 @@ func (a *annotationFaults) judge(limit int) error {
 	for _, b := range a.list[:min(named, len(a.list))] {
 		first = append(first, fmt.Sprintf("%s: %s", b.File, b.Reason))
 	}
-	return fmt.Errorf("sets: coco: %w: %d (%s), allowed are %d; correct them, or have more left out; the first: %s",
+	return fmt.Errorf("sets: coco: %w: %d (%s), allowed are %d; correct them, or let them be left out (--bad skip, --skip many at most); the first: %s",
 		coco.ErrTooManyFaults, n, a.counts, limit, strings.Join(first, "; "))
 }
 

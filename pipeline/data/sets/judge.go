@@ -95,6 +95,19 @@ func (v *verifier) labelled(c content) error {
 	return nil
 }
 
+// boxes judges a record by what a detector's training needs of it.
+func (v *verifier) boxes(c content) error {
+	if !c.detection {
+		return fmt.Errorf("%s: %w", c.Filename, errNoBoxes)
+	}
+	for i, o := range c.objects {
+		if o.Label < v.least || o.Label > v.most {
+			return fmt.Errorf("%s: object %d: label %d is not in %s: %w", c.Filename, i, o.Label, v.labels(), ErrDigest)
+		}
+	}
+	return nil
+}
+
 func (v *verifier) labels() string {
 	if v.most < 0 {
 		return fmt.Sprintf("%d…", v.least)

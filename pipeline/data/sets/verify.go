@@ -100,6 +100,7 @@ type verifier struct {
 
 	known      map[string][]int64 // faults that are passed over
 	classified bool               // only records with one label count
+	boxed      bool               // only records with boxes do, each with its label
 
 	mu     sync.Mutex // guards splits, the problems, done and calls of Progress
 	splits map[string]*SplitReport
@@ -194,6 +195,9 @@ func (v *verifier) file(ctx context.Context, name string) error {
 		c, format, err := v.example(data)
 		if err == nil && v.classified && c.detection {
 			err = fmt.Errorf("%s: %w", c.Filename, errNoLabel)
+		}
+		if err == nil && v.boxed {
+			err = v.boxes(c)
 		}
 		if err != nil {
 			return &tfrecord.Fault{File: path, Record: record, Offset: offset, Err: err}

@@ -3,6 +3,7 @@ package sets
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -99,5 +100,48 @@ func TestFindRecords(t *testing.T) {
 	}
 	if _, err := FindRecords(slim); !errors.Is(err, tfrecord.ErrChecksum) {
 		t.Errorf("a broken file: %v", err)
+	}
+}
+
+// What a detector cannot be trained on is named too: boxes that are none, labels
+// that it has no class for, records without boxes.
+func TestVetJudgesBoxes(t *testing.T) {
+	dir, jpg := t.TempDir(), encodeJPEG(t, picture(8, 8, 1))
+	scene := func(objects ...Object) []byte {
+		record, err := Labelled{Encoded: jpg, Format: "jpeg", Height: 8, Width: 8, Filename: "a.jpg", SourceID: "1", Objects: objects}.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record
+	}
+	good := Object{XMin: 0.1, XMax: 0.5, YMin: 0, YMax: 1, Label: 2, Text: "b"}
+	change := func(f func(*Object)) []byte { o := good; f(&o); return scene(good, o) }
+	bad := []struct {
+		record []byte
+		want   error
+	}{
+		{change(func(o *Object) { o.XMax = 1.25 }), errBox},
+		{change(func(o *Object) { o.YMin = -0.5 }), errBox},
+		{change(func(o *Object) { o.XMin, o.XMax = o.XMax, o.XMin }), errBox},
+		{change(func(o *Object) { o.XMax = o.XMin }), errBox},
+		{change(func(o *Object) { o.XMin = float32(math.NaN()) }), errBox},
+		{change(func(o *Object) { o.Label = 4 }), ErrDigest},
+		{change(func(o *Object) { o.Label = 0 }), ErrDigest},
+		{marshal(t, Example{Encoded: jpg, Label: 1}), errNoBoxes},
+	}
+	records := [][]byte{scene(good), scene()} // one without objects is fine
+	for _, b := range bad {
+		records = append(records, b.record)
+	}
+	writeShard(t, dir, "train-00000-of-00001", records...)
+	files := []string{filepath.Join(dir, "train-00000-of-00001")}
+	faults, err := Vet(t.Context(), files, VetOptions{LabelOffset: 1, Classes: 3, Boxes: true, Limit: 100})
+	if err != nil || len(faults) != len(bad) {
+		t.Fatalf("%d faults of %d, %v: %v", len(faults), len(bad), err, faults)
+	}
+	for i, f := range faults {
+		if f.Record != int64(i+2) || !errors.Is(f, bad[i].want) {
+			t.Errorf("record %d: %v, want %v", i+2, f, bad[i].want)
+		}
 	}
 }
