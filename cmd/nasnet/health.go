@@ -145,8 +145,15 @@ func (a *app) probeOf(p process) (probe, error) {
 		return ""
 	}
 	port := value("rest_api_port")
+	var ask probe
+	if port == "-1" || value("tls_client_ca") != "" { // no REST, or only for those with a certificate
+		ask.tcp = true
+		if port == "-1" {
+			port = value("port")
+		}
+	}
 	if port == "0" {
-		return probe{}, fmt.Errorf("process %d serves on a free port (--rest_api_port 0): ask it by URL", p.pid)
+		return ask, fmt.Errorf("process %d serves on a free port: ask it by URL", p.pid)
 	}
 	host := value("host")
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -156,7 +163,7 @@ func (a *app) probeOf(p process) (probe, error) {
 	if value("tls_cert") != "" || value("ssl_config_file") != "" {
 		scheme = "https"
 	}
-	ask := probe{url: fmt.Sprintf("%s://%s/v1/models/%s", scheme, net.JoinHostPort(host, port), url.PathEscape(value("model_name")))}
+	ask.url = fmt.Sprintf("%s://%s/v1/models/%s", scheme, net.JoinHostPort(host, port), url.PathEscape(value("model_name")))
 	ask.anyAnswer = value("model_config_file") != "" // its models have names that only the file knows
 	file := value("token_file")
 	if file != "" && !filepath.IsAbs(file) {
@@ -179,12 +186,20 @@ func readToken(token, file string) (string, error) {
 type probe struct {
 	url, token string
 	anyAnswer  bool // of HTTP will do
+	tcp        bool // a connection will do
 }
 
 func (p probe) ask(ctx context.Context) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {
 		return "", err
+	}
+	if p.tcp {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.URL.Host)
+		if err != nil {
+			return "", err
+		}
+		return r.URL.Host + " takes connections", conn.Close()
 	}
 	if p.token != "" {
 		r.Header.Set("Authorization", "Bearer "+p.token)

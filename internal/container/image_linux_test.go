@@ -10,15 +10,19 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/nasnet-go/nasnet/internal/libtf"
 	"github.com/nasnet-go/nasnet/savedmodel/serving"
@@ -380,9 +384,7 @@ func (i *image) searches(t *testing.T) {
 // serves: the health check is red before the model is there and green after,
 // predictions are those of the SavedModel, docker stop ends it in order.
 func (i *image) serves(t *testing.T) {
-	port := freePort(t)
-	r := i.room(append(i.entrypoint(t), "serve", "--model_name", "nasnet", "--model_base_path", "runs/small/export", "--host", "0.0.0.0", "--insecure", "--rest_api_port", port)...)
-	r.Offline = false
+	r := i.room(append(i.entrypoint(t), "serve", "--model_name", "nasnet", "--model_base_path", "runs/small/export", "--host", "0.0.0.0", "--insecure")...)
 	begun := time.Now()
 	c := start(t, r)
 	for {
@@ -409,7 +411,7 @@ func (i *image) serves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := serving.Client{URL: "http://127.0.0.1:" + port, Model: "nasnet"}.Images(context.Background(), [][]byte{text})
+	answer, err := serving.Client{URL: "http://127.0.0.1:8501", Model: "nasnet", HTTP: c.network()}.Images(context.Background(), [][]byte{text})
 	if err != nil || len(answer) != 1 || len(answer[0].Logits) != 2 {
 		t.Fatalf("%+v, %v", answer, err)
 	}
@@ -425,18 +427,21 @@ func (i *image) serves(t *testing.T) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// network is an HTTP client that stands in the container's network.
+func (c *running) network() *http.Client {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, its network with it
+		file, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", c.cmd.Process.Pid))
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
+			return nil, err
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return &http.Client{Transport: &http.Transport{DialContext: dial}}
 }
 
 func (i *image) owns(t *testing.T) {
