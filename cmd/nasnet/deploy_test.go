@@ -70,7 +70,7 @@ func deployed(t *testing.T) map[string][]string {
 			})
 		}
 	}
-	documented := regexp.MustCompile(`(?m)^    .*(?:docker run .*nasnet(?::cpu)?|docker compose run --rm trainer|^    nasnet|=\S+ nasnet) ([a-z].*)$`)
+	documented := regexp.MustCompile(`(?m)^    .*(?:docker run .*nasnet(?::cpu)?|docker compose run --rm trainer|^    nasnet|=\S+ nasnet) ([a-z]+(?: .*)?)$`)
 	for _, found := range documented.FindAllStringSubmatch(strings.ReplaceAll(read("docs/deploy.md"), "\\\n", " "), -1) {
 		line, _, _ := strings.Cut(found[1], "#")
 		lines["docs/deploy.md "+line] = strings.Fields(strings.ReplaceAll(line, `"`, ""))

@@ -22,7 +22,9 @@ import (
 	"testing"
 	"time"
 
+	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nasnet-go/nasnet/internal/libtf"
 	"github.com/nasnet-go/nasnet/savedmodel/serving"
@@ -251,6 +253,7 @@ func TestTheImage(t *testing.T) {
 	t.Run("train is stopped and goes on", i.trains)
 	i.nasnet(t, "eval", "--run", "runs/small")
 	i.nasnet(t, "export", "--run", "runs/small")
+	t.Run("TensorFlow Serving can mount the export", i.servable)
 	t.Run("search", i.searches)
 	t.Run("serve", i.serves)
 	t.Run("all files belong to the user", i.owns)
@@ -380,6 +383,49 @@ func (i *image) searches(t *testing.T) {
 		"search.child.normal_cells=3", "search.child.filters=4", "search.child.images=40", "search.child.validation_images=8", "search.child.batch=8", "search.workers=1")...)
 	if err := json.Unmarshal(out, &status); err != nil || status.Trials.Done != 2 {
 		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// servable looks at the export as TensorFlow Serving does, which runs as
+// another user: numbers only, a graph tagged serve, its kinds of signatures.
+func (i *image) servable(t *testing.T) {
+	base := filepath.Join(i.runs, "small/export")
+	versions, err := os.ReadDir(base)
+	if err != nil || len(versions) != 1 || versions[0].Name() != "1" || !versions[0].IsDir() {
+		t.Fatalf("%v, %v: want one version, 1", versions, err)
+	}
+	err = filepath.WalkDir(filepath.Join(base, "1"), func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if need := fs.FileMode(0o444); err == nil && info.Mode().Perm()&need != need {
+			t.Errorf("%s cannot be read by others: %v", name, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(filepath.Join(base, "1/saved_model.pb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m corepb.SavedModel
+	if err := proto.Unmarshal(text, &m); err != nil || m.SavedModelSchemaVersion != 1 || len(m.MetaGraphs) != 1 {
+		t.Fatalf("saved_model.pb: version %d, %d graphs, %v", m.SavedModelSchemaVersion, len(m.MetaGraphs), err)
+	}
+	graph := m.MetaGraphs[0]
+	if tags := graph.GetMetaInfoDef().GetTags(); len(tags) != 1 || tags[0] != "serve" {
+		t.Errorf("tags %v, want serve", tags)
+	}
+	for name, method := range map[string]string{"serving_default": "predict", "serving_bytes": "predict", "classify": "classify"} {
+		if got := graph.SignatureDef[name].GetMethodName(); got != "tensorflow/serving/"+method {
+			t.Errorf("signature %s: method %q", name, got)
+		}
+	}
+	if warm := filepath.Join(base, "1/assets.extra/tf_serving_warmup_requests"); !isThere(warm) {
+		t.Errorf("no %s", warm)
 	}
 }
 
