@@ -49,7 +49,7 @@ test: build ## every test (TESTARGS: further arguments of go test)
 	@$(HALVES) \
 	run() { CGO_ENABLED=0 $(GO) test -json $(TESTARGS) $$pure || status=1; \
 	        CGO_ENABLED=0 $(GO) test -C internal/tools -json ./... || status=1; \
-	        CGO_ENABLED=0 $(GO) test -C internal/container/check -json ./... || status=1; \
+	        CGO_ENABLED=0 $(GO) test -C internal/container/check -count=1 -json ./... || status=1; \
 	        $(WITH_TF) [ -z "$$linked" ] || $(GO) test -json -timeout 20m $(TESTARGS) $$linked || status=1; \
 	        return $$status; }; \
 	status=0; run | $(GO) run -C internal/tools ./testsum
