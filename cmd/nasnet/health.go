@@ -24,28 +24,16 @@ import (
 const healthTime = 5 * time.Second
 
 func (a *app) healthCommand() *cobra.Command {
-	var tokenFile string
 	c := &cobra.Command{
-		Use: "health [URL]", Short: "Whether the nasnet of this container works, for health checks", Args: cobra.MaximumNArgs(1),
-		Long: "Exit 0 if the server at URL has a model available. Without URL it looks for the nasnet process of this machine\n" +
-			"or container: if that is `nasnet serve`, its flags say where to ask; any other command is well while it runs.\n" +
-			"This is the HEALTHCHECK of the container image.",
-		Example: "  nasnet health\n  nasnet health http://127.0.0.1:8501/v1/models/nasnet",
+		Use: "health", Short: "Whether the nasnet of this container works, for health checks", Args: cobra.NoArgs,
+		Long: "Look for the nasnet process of this container or machine, and exit 0 if it is well: `nasnet serve` must have a\n" +
+			"model available (its flags say where to ask), any other command must run. This is the HEALTHCHECK of the\n" +
+			"container image, whatever the container does.",
 	}
-	c.Flags().StringVar(&tokenFile, "token_file", "", "file with the token that the server at URL asks for")
-	c.RunE = func(c *cobra.Command, args []string) error {
+	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx, stop := context.WithTimeout(c.Context(), healthTime)
 		defer stop()
-		var said string
-		var err error
-		if len(args) == 1 {
-			p := probe{url: args[0]}
-			if p.token, err = readToken("", tokenFile); err == nil {
-				said, err = p.ask(ctx)
-			}
-		} else {
-			said, err = a.ownHealth(ctx, "/proc")
-		}
+		said, err := a.ownHealth(ctx, "/proc")
 		if err != nil {
 			return fmt.Errorf("health: %w", err)
 		}
@@ -153,7 +141,7 @@ func (a *app) probeOf(p process) (probe, error) {
 		}
 	}
 	if port == "0" {
-		return ask, fmt.Errorf("process %d serves on a free port: ask it by URL", p.pid)
+		return ask, fmt.Errorf("process %d serves on a free port (--rest_api_port 0): its address cannot be known here", p.pid)
 	}
 	host := value("host")
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {

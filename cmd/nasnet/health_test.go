@@ -45,7 +45,7 @@ func TestHealthOfOtherCommands(t *testing.T) {
 		{"the oldest", map[int][]string{9: {"S", "nasnet", "eval"}, 3: {"S", "nasnet", "worker", "--train"}, 20: {"R", "nasnet", "health"}}, "nasnet worker runs (process 3)"},
 		{"a zombie", map[int][]string{1: {"Z", "nasnet", "train"}}, "!state Z"},
 		{"none", map[int][]string{1: {"S", "sh"}, 2: {"R", "nasnet", "health"}, 3: {"S", "nasnet-engine", "train"}}, "!no nasnet runs"},
-		{"a server on any port", map[int][]string{1: {"S", "nasnet", "serve", "--rest_api_port", "0"}}, "!by URL"},
+		{"a server on any port", map[int][]string{1: {"S", "nasnet", "serve", "--rest_api_port", "0"}}, "!free port"},
 	} {
 		said, err := a.ownHealth(context.Background(), procOf(t, c.processes))
 		want, fails := strings.CutPrefix(c.want, "!")
@@ -86,17 +86,18 @@ func TestHealthOfAServer(t *testing.T) {
 				t.Errorf("%s, %s: %q, %v", state, host, said, err)
 			}
 		}
-		code, out, errs := nasnet("health", u.String()+"/v1/models/birds")
-		if (code == 0) != healthy {
-			t.Errorf("%s by URL: exit code %d, %s%s", state, code, out, errs)
-		}
 	}
 	u := statusServer(t, "AVAILABLE")
-	if code, _, errs := nasnet("health", u.String()+"/v1/models/fish"); code != 1 || !strings.Contains(errs, "404") {
-		t.Errorf("an unknown model: exit code %d, %s", code, errs)
+	for path, want := range map[string]string{u.String() + "/v1/models/fish": "404", "http://127.0.0.1:1/v1/models/birds": "refused"} {
+		if said, err := (probe{url: path}).ask(context.Background()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v; want %q", path, said, err, want)
+		}
 	}
-	if code, _, errs := nasnet("health", "http://127.0.0.1:1/v1/models/fish"); code != 1 || !strings.Contains(errs, "refused") {
-		t.Errorf("no server: exit code %d, %s", code, errs)
+	if said, err := (probe{url: u.String() + "/nothing", anyAnswer: true}).ask(context.Background()); err != nil {
+		t.Errorf("any answer: %q, %v", said, err)
+	}
+	if said, err := (probe{url: "https://" + u.Host, tcp: true}).ask(context.Background()); err != nil {
+		t.Errorf("any connection: %q, %v", said, err)
 	}
 }
 
@@ -111,7 +112,11 @@ func TestHealthSendsTheToken(t *testing.T) {
 	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, errs := nasnet("health", "--token_file", file, s.URL+"/v1/models/birds"); code != 0 || got != "Bearer secret" {
-		t.Errorf("exit code %d, sent %q: %s%s", code, got, out, errs)
+	token, err := readToken("", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := (probe{url: s.URL + "/v1/models/birds", token: token}).ask(context.Background()); err != nil || got != "Bearer secret" {
+		t.Errorf("sent %q: %q, %v", got, said, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
@@ -255,6 +256,7 @@ func TestTheImage(t *testing.T) {
 	i.nasnet(t, "export", "--run", "runs/small")
 	t.Run("TensorFlow Serving can mount the export", i.servable)
 	t.Run("search", i.searches)
+	t.Run("search with a worker over NATS", i.searchesOverNATS)
 	t.Run("serve", i.serves)
 	t.Run("all files belong to the user", i.owns)
 }
@@ -373,16 +375,68 @@ func (i *image) health(t *testing.T) []string {
 	return words
 }
 
-func (i *image) searches(t *testing.T) {
+// tinySearch is a search of two children.
+func tinySearch(run string, more ...string) []string {
+	return tiny("search", run, append([]string{
+		"search.trials=2", "search.random_trials=0", "search.policy.batch=2", "search.space.blocks=2", "search.child.normal_cells=3",
+		"search.child.filters=4", "search.child.images=40", "search.child.validation_images=8", "search.child.batch=8",
+	}, more...)...)
+}
+
+// searched fails if a search's answer is not that of two children.
+func searched(t *testing.T, out []byte) {
+	t.Helper()
 	var status struct {
 		Trials struct {
 			Done int `json:"done"`
 		} `json:"trials"`
 	}
-	out := i.nasnet(t, tiny("search", "runs/search", "search.trials=2", "search.random_trials=0", "search.policy.batch=2", "search.space.blocks=2",
-		"search.child.normal_cells=3", "search.child.filters=4", "search.child.images=40", "search.child.validation_images=8", "search.child.batch=8", "search.workers=1")...)
 	if err := json.Unmarshal(out, &status); err != nil || status.Trials.Done != 2 {
 		t.Errorf("%s, %v", out, err)
+	}
+}
+
+func (i *image) searches(t *testing.T) {
+	searched(t, i.nasnet(t, tinySearch("runs/search", "search.workers=1")...))
+}
+
+// searchesOverNATS is what compose.yaml and search.yaml set up: a search that
+// trains nothing, a NATS with their configuration, a worker.
+func (i *image) searchesOverNATS(t *testing.T) {
+	const token = "7e5a"
+	t.Setenv("NASNET_QUEUE_TOKEN", token)
+	file := filepath.Join(t.TempDir(), "nasnet.conf")
+	if err := os.WriteFile(file, []byte(manifests(t)["ConfigMap/nasnet-queue"].Data["nasnet.conf"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := server.ProcessConfigFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Host, o.Port, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, true, true
+	queue, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue.Start()
+	defer queue.Shutdown()
+	if !queue.ReadyForConnections(time.Minute) {
+		t.Fatal("NATS does not start")
+	}
+	container := func(args ...string) *running {
+		r := i.room(append(i.entrypoint(t), args...)...)
+		r.Offline, r.Env = false, append(r.Env, "NASNET_QUEUE_TOKEN="+token)
+		return start(t, r)
+	}
+	main := container(tinySearch("runs/far", "search.workers=0", "search.queue.url="+queue.ClientURL())...)
+	worker := container("worker", "--search", queue.ClientURL(), "--slots", "1")
+	out, errs, code := main.wait()
+	if code != 0 {
+		t.Fatalf("the search: exit code %d\n%s%s", code, out, errs)
+	}
+	searched(t, out)
+	if out, errs, code := worker.wait(); code != 0 || !strings.Contains(errs, "the search is finished") {
+		t.Errorf("the worker: exit code %d\n%s%s", code, out, errs)
 	}
 }
 
