@@ -49,9 +49,18 @@ test: build ## every test (TESTARGS: further arguments of go test)
 	@$(HALVES) \
 	run() { CGO_ENABLED=0 $(GO) test -json $(TESTARGS) $$pure || status=1; \
 	        CGO_ENABLED=0 $(GO) test -C internal/tools -json ./... || status=1; \
+	        CGO_ENABLED=0 $(GO) test -C internal/container/check -count=1 -json ./... || status=1; \
 	        $(WITH_TF) [ -z "$$linked" ] || $(GO) test -json -timeout 20m $(TESTARGS) $$linked || status=1; \
 	        return $$status; }; \
 	status=0; run | $(GO) run -C internal/tools ./testsum
+
+.PHONY: test-container
+test-container: ## the Dockerfile executed and its image run without Docker (needs root and debootstrap)
+	@NASNET_CONTAINER_TEST=$${NASNET_CONTAINER_TEST:-1} CGO_ENABLED=0 $(GO) test -v -count=1 -timeout 60m -run 'TestTheImage$$' ./internal/container
+
+.PHONY: image
+image: ## the container image (BASE: another TensorFlow image, such as tensorflow/tensorflow:2.18.0 for CPUs)
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) -t nasnet:$(VERSION) .
 
 .PHONY: check
 check: libtensorflow check-nocgo ## formatting, vet, staticcheck, layers, short tests

@@ -23,7 +23,7 @@ func trainServer(ctx context.Context, r api.TrainServerRequest, emit emitter) (s
 // workers, each on all of o's devices, or on its best one.
 func overCluster(o train.Options, c *api.Cluster) (train.Options, error) {
 	if c == nil {
-		return o, nil
+		return o, requireGPUs(o.Devices)
 	}
 	server, err := tfgraph.StartServer(c.Host, o.Session)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,6 +111,25 @@ func devices(names []string) (list []string, cpus int, err error) {
 		}
 	}
 	return list, cpus, nil
+}
+
+// requireGPUs refuses GPUs that are not there: TensorFlow would compute on the
+// CPU instead and not say so.
+func requireGPUs(devices []string) error {
+	asked := slices.DeleteFunc(slices.Clone(devices), func(d string) bool { return !gpuDevice.MatchString(d) })
+	if len(asked) == 0 {
+		return nil
+	}
+	found, err := gpus()
+	if err != nil {
+		return err
+	}
+	for _, d := range asked {
+		if !slices.Contains(found, d) {
+			return fmt.Errorf("%s was asked for, but TensorFlow sees %d GPUs here (`nasnet doctor --require-gpu` says why); use cpu:0, or see to the GPU", d, len(found))
+		}
+	}
+	return nil
 }
 
 // onGPU reports whether towers run on GPUs, which are quickest with the

@@ -23,6 +23,17 @@ func TestDevices(t *testing.T) {
 	}
 }
 
+// A GPU that is asked for by number must be there; what is left to TensorFlow
+// runs on the CPU without a word.
+func TestMissingGPUsAreRefused(t *testing.T) {
+	if err := requireGPUs([]string{"/device:CPU:0"}); err != nil {
+		t.Error(err)
+	}
+	if err := requireGPUs([]string{"/device:CPU:0", "/device:GPU:63"}); err == nil || !strings.Contains(err.Error(), "/device:GPU:63") {
+		t.Errorf("GPU 63: %v", err)
+	}
+}
+
 // What fine-tuning says about rates: frozen parts stand still, heads keep the
 // whole rate, the rest has the body's.
 func TestFineTuneRates(t *testing.T) {

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&a.logFormat, "log-format", "console", "console | json, on standard error")
 	flags.Func("seed", "of every random number", func(v string) error { a.short = append(a.short, "seed="+v); return nil })
 	root.AddCommand(a.runCommand(), a.searchCommand(), a.workerCommand(), a.trainCommand(), a.evalCommand(), a.exportCommand(), a.predictCommand(), a.weightsCommand(),
-		a.serveCommand(), a.detectCommand(), a.dataCommand(), a.describeCommand(), a.drawCommand(), a.reportCommand(), a.doctorCommand(), a.benchCommand(), a.versionCommand())
+		a.serveCommand(), a.detectCommand(), a.dataCommand(), a.describeCommand(), a.drawCommand(), a.reportCommand(), a.doctorCommand(), a.healthCommand(), a.benchCommand(), a.versionCommand())
 	strict(root)
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -35,7 +35,7 @@ func (r *Report) judge() {
 // judgeGPU explains a GPU that TensorFlow does not use. It says nothing of its
 // own accord: whatever is missing, it works on the CPU in silence.
 func (r *Report) judgeGPU() {
-	if len(r.GPU.Cards) == 0 || slices.ContainsFunc(r.Devices, func(d string) bool { return strings.Contains(d, ":GPU:") }) {
+	if len(r.GPU.Cards) == 0 || r.HasGPU() {
 		return
 	}
 	cards := strings.Join(r.GPU.Cards, ", ")
@@ -47,4 +47,9 @@ func (r *Report) judgeGPU() {
 	case len(r.Devices) > 0:
 		r.problem("%s is not used although its libraries are there: TF_CPP_MIN_LOG_LEVEL=0 nasnet doctor --log-level debug shows what TensorFlow says of it", cards)
 	}
+}
+
+// HasGPU reports whether TensorFlow lists a GPU.
+func (r *Report) HasGPU() bool {
+	return slices.ContainsFunc(r.Devices, func(d string) bool { return strings.Contains(d, ":GPU:") })
 }
