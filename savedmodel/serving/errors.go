@@ -2,10 +2,7 @@ package serving
 
 import (
 	"fmt"
-	"strings"
 
-	shapepb "github.com/wamuir/graft/tensorflow/core/framework/tensor_shape_go_proto"
-	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
