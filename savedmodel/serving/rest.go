@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
 	servingpb "github.com/wamuir/graft/tensorflow/serving/apis_go_proto"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -37,7 +36,14 @@ func httpCode(err error) int {
 	return 500
 }
 
-func (s *Server) handler() http.Handler {
+// restHandler is replaced by the protocol half's.
+type restHandler struct {
+	models Models
+	limits Limits
+}
+
+func newREST(models Models, limits Limits) http.Handler {
+	s := &restHandler{models, limits.fill()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, code := s.answer(w, r)
 		w.Header().Set("Content-Type", "application/json")
@@ -55,7 +61,7 @@ func fault(code int, format string, args ...any) ([]byte, int) {
 	return append(text, '\n'), code
 }
 
-func (s *Server) answer(w http.ResponseWriter, r *http.Request) ([]byte, int) {
+func (s *restHandler) answer(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 	m := route.FindStringSubmatch(r.URL.Path)
 	if m == nil {
 		if strings.HasPrefix(strings.ToLower(r.URL.Path), "/v1/") {
@@ -64,34 +70,48 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 		return fault(404, "Not found: %s", r.URL.Path)
 	}
 	name, version, metadata, verb := m[1], m[2], m[3], m[4]
-	if name != s.o.ModelName || version != "" && version != strconv.FormatInt(s.version, 10) {
-		return fault(404, "Could not find any versions of model %s", name)
+	spec := &servingpb.ModelSpec{Name: name}
+	if version != "" {
+		n, err := strconv.ParseInt(version, 10, 64)
+		if err != nil {
+			return fault(400, "%v", err)
+		}
+		spec.VersionChoice = &servingpb.ModelSpec_Version{Version: wrapperspb.Int64(n)}
 	}
+	if r.Method == http.MethodGet && verb == "" && metadata == "" {
+		return s.status(spec)
+	}
+	held, err := s.models.Find(spec)
+	if err != nil {
+		return fault(httpCode(err), "%s", status.Convert(err).Message())
+	}
+	defer held.Release()
 	switch {
 	case r.Method == http.MethodGet && verb == "" && metadata != "":
-		return s.metadata()
-	case r.Method == http.MethodGet && verb == "":
-		return s.status()
+		return s.metadata(held)
 	case r.Method == http.MethodPost && verb == "predict" && metadata == "":
-		return s.predict(w, r)
+		return s.predict(w, r, held)
 	}
 	return fault(400, "Malformed request: %s %s", r.Method, r.URL.Path)
 }
 
 // status is GetModelStatusResponse as JSON.
-func (s *Server) status() ([]byte, int) {
-	state, code := "AVAILABLE", 200
-	if !s.predictor.ready() {
-		state = "LOADING"
+func (s *restHandler) status(spec *servingpb.ModelSpec) ([]byte, int) {
+	list, err := s.models.Status(spec)
+	if err != nil {
+		return fault(httpCode(err), "%s", status.Convert(err).Message())
 	}
-	text := fmt.Sprintf("{\n \"model_version_status\": [\n  {\n   \"version\": \"%d\",\n   \"state\": \"%s\",\n   \"status\": {\n    \"error_code\": \"OK\",\n    \"error_message\": \"\"\n   }\n  }\n ]\n}\n", s.version, state)
-	return []byte(text), code
+	text, err := protojson.MarshalOptions{UseProtoNames: true, Multiline: true, EmitUnpopulated: true}.Marshal(&servingpb.GetModelStatusResponse{ModelVersionStatus: list})
+	if err != nil {
+		return fault(500, "%v", err)
+	}
+	return text, 200
 }
 
 // metadata is the model's signatures as JSON.
-func (s *Server) metadata() ([]byte, int) {
+func (s *restHandler) metadata(held Held) ([]byte, int) {
 	defs := map[string]json.RawMessage{}
-	for name, sig := range s.signatures {
+	for name, sig := range held.Signatures() {
 		text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(sig)
 		if err != nil {
 			return fault(500, "%v", err)
@@ -99,7 +119,7 @@ func (s *Server) metadata() ([]byte, int) {
 		defs[name] = text
 	}
 	doc := map[string]any{
-		"model_spec": map[string]string{"name": s.o.ModelName, "signature_name": "", "version": strconv.FormatInt(s.version, 10)},
+		"model_spec": map[string]string{"name": held.Name(), "signature_name": "", "version": strconv.FormatInt(held.Version(), 10)},
 		"metadata":   map[string]any{"signature_def": map[string]any{"signature_def": defs}},
 	}
 	text, err := json.MarshalIndent(doc, "", " ")
@@ -110,8 +130,8 @@ func (s *Server) metadata() ([]byte, int) {
 }
 
 // body reads a request, plain or gzipped, both sizes capped.
-func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	var in io.Reader = http.MaxBytesReader(w, r.Body, s.o.MaxBody)
+func (s *restHandler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	var in io.Reader = http.MaxBytesReader(w, r.Body, s.limits.MaxBody)
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(in)
 		if err != nil {
@@ -119,14 +139,14 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		}
 		in = z
 	}
-	raw, err := io.ReadAll(io.LimitReader(in, s.o.MaxBody+1))
-	if err == nil && int64(len(raw)) > s.o.MaxBody {
-		err = &http.MaxBytesError{Limit: s.o.MaxBody}
+	raw, err := io.ReadAll(io.LimitReader(in, s.limits.MaxBody+1))
+	if err == nil && int64(len(raw)) > s.limits.MaxBody {
+		err = &http.MaxBytesError{Limit: s.limits.MaxBody}
 	}
 	return raw, err
 }
 
-func (s *Server) predict(w http.ResponseWriter, r *http.Request) ([]byte, int) {
+func (s *restHandler) predict(w http.ResponseWriter, r *http.Request, held Held) ([]byte, int) {
 	raw, err := s.body(w, r)
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
@@ -142,16 +162,16 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 	if doc.signature == "" {
 		doc.signature = "serving_default"
 	}
-	sig, ok := s.signatures[doc.signature]
+	sig, ok := held.Signatures()[doc.signature]
 	if !ok {
 		return fault(400, "Serving signature key %q not found.", doc.signature)
 	}
-	inputs, err := doc.tensors(sig, s.o.MaxPixels)
+	inputs, err := doc.tensors(sig, s.limits.MaxPixels)
 	if err != nil {
 		return fault(400, "%v", err)
 	}
-	out, err := s.predictor.Predict(r.Context(), &servingpb.PredictRequest{
-		ModelSpec: &servingpb.ModelSpec{Name: s.o.ModelName, SignatureName: doc.signature, VersionChoice: &servingpb.ModelSpec_Version{Version: wrapperspb.Int64(s.version)}},
+	out, err := held.Predict(r.Context(), &servingpb.PredictRequest{
+		ModelSpec: &servingpb.ModelSpec{Name: held.Name(), SignatureName: doc.signature, VersionChoice: &servingpb.ModelSpec_Version{Version: wrapperspb.Int64(held.Version())}},
 		Inputs:    inputs,
 	})
 	if err != nil {
@@ -163,6 +183,3 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 	}
 	return text, 200
 }
-
-// Signatures are the served model's, by name.
-func (s *Server) Signatures() map[string]*corepb.SignatureDef { return s.signatures }

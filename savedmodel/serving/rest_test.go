@@ -15,6 +15,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,17 +66,32 @@ func info(t typespb.DataType, dims ...int64) *corepb.TensorInfo {
 
 func serve(t *testing.T, p predictor) string {
 	t.Helper()
-	s := &Server{
-		o: Options{ModelName: "default", MaxBody: 1 << 20}.fill(), version: 123, predictor: p,
-		signatures: map[string]*corepb.SignatureDef{
-			"serving_default": {Inputs: map[string]*corepb.TensorInfo{"x": info(typespb.DataType_DT_FLOAT, -1)}},
-			"size":            {Inputs: map[string]*corepb.TensorInfo{"image_bytes": info(typespb.DataType_DT_STRING, -1)}},
-		},
+	sigs := map[string]*corepb.SignatureDef{
+		"serving_default": {Inputs: map[string]*corepb.TensorInfo{"x": info(typespb.DataType_DT_FLOAT, -1)}},
+		"size":            {Inputs: map[string]*corepb.TensorInfo{"image_bytes": info(typespb.DataType_DT_STRING, -1)}},
 	}
-	h := httptest.NewServer(s.handler())
+	base := t.TempDir()
+	if err := os.Mkdir(filepath.Join(base, "123"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m := newManager(t.Context(), managerOptions{Open: func(context.Context, versionID) (backend, error) { return &fixed{p, sigs}, nil }})
+	t.Cleanup(m.close)
+	if err := m.Reload(t.Context(), OneModel("default", base)); err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(newREST(m, Limits{MaxBody: 1 << 20}))
 	t.Cleanup(h.Close)
 	return h.URL
 }
+
+// fixed is a backend that is always there.
+type fixed struct {
+	predictor
+	sigs map[string]*corepb.SignatureDef
+}
+
+func (f *fixed) signatureDefs() map[string]*corepb.SignatureDef { return f.sigs }
+func (f *fixed) stop()                                          {}
 
 func ask(t *testing.T, method, url, body string, header ...string) (int, string) {
 	t.Helper()
