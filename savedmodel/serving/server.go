@@ -13,7 +13,6 @@ import (
 
 	"github.com/rs/zerolog"
 	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
-	servingpb "github.com/wamuir/graft/tensorflow/serving/apis_go_proto"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/nasnet-go/nasnet/internal/engine/api"
@@ -33,18 +32,11 @@ type Options struct {
 	Log           zerolog.Logger
 }
 
-// predictor answers predictions.
-type predictor interface {
-	Predict(ctx context.Context, r *servingpb.PredictRequest) (*servingpb.PredictResponse, error)
-	ready() bool
-}
-
 // Server serves one version of one model.
 type Server struct {
 	o          Options
 	version    int64
 	signatures map[string]*corepb.SignatureDef
-	predictor  predictor
 	child      *child
 	listener   net.Listener
 	http       *http.Server
@@ -77,9 +69,8 @@ func Start(ctx context.Context, o Options, starter Starter) (*Server, error) {
 		cancel()
 		return nil, errors.Join(err, s.listener.Close())
 	}
-	s.predictor = s.child
 	s.http = &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: newREST(&single{o.ModelName, version, s.signatures, s.child}, Limits{MaxBody: o.MaxBody, MaxPixels: o.MaxPixels}), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	go func() { s.served <- s.http.Serve(s.listener) }()
 	return s, nil
@@ -165,3 +156,6 @@ func readSignatures(dir string) (map[string]*corepb.SignatureDef, error) {
 	}
 	return nil, fmt.Errorf("serving: %s has no graph tagged \"serve\"", dir)
 }
+
+// Signatures are the served model's, by name.
+func (s *Server) Signatures() map[string]*corepb.SignatureDef { return s.signatures }
