@@ -77,15 +77,26 @@ func ToProto(v *tfgraph.Value) (*tensorpb.TensorProto, error) {
 	case tfgraph.Int64:
 		p.Int64Val, err = tfgraph.Data[int64](v)
 	case tfgraph.String:
-		list, ok := v.Value().([]string)
-		if !ok {
-			return nil, fmt.Errorf("savedmodel: a string output of shape %v; want a vector", v.Shape())
-		}
-		for _, s := range list {
-			p.StringVal = append(p.StringVal, []byte(s))
-		}
+		p.StringVal = flatStrings(p.StringVal, v.Value())
 	default:
 		err = fmt.Errorf("savedmodel: outputs of type %d are not served", v.DataType())
 	}
 	return p, err
+}
+
+// flatStrings appends the strings of nested lists, in order.
+func flatStrings(to [][]byte, v any) [][]byte {
+	switch v := v.(type) {
+	case string:
+		return append(to, []byte(v))
+	case []string:
+		for _, s := range v {
+			to = append(to, []byte(s))
+		}
+	case [][]string:
+		for _, list := range v {
+			to = flatStrings(to, list)
+		}
+	}
+	return to
 }

@@ -99,7 +99,7 @@ func hasRows(list map[string]*corepb.TensorInfo) bool {
 // it is computed alone.
 func (b *batcher) Predict(ctx context.Context, r *servingpb.PredictRequest) (*servingpb.PredictResponse, error) {
 	kind, rows, ok := kindOf(r)
-	if !ok || rows == 0 || !b.batched[signatureOf(r.GetModelSpec())] {
+	if !ok || rows == 0 || !b.batched[signatureName(r.GetModelSpec())] {
 		return b.backend.Predict(ctx, r)
 	}
 	parts, err := b.parts(ctx, r, rows)
@@ -125,7 +125,7 @@ func (b *batcher) Predict(ctx context.Context, r *servingpb.PredictRequest) (*se
 // kindOf says with which requests r can be joined, and how many rows it has.
 func kindOf(r *servingpb.PredictRequest) (kind string, rows int, ok bool) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%q %q", signatureOf(r.GetModelSpec()), r.GetOutputFilter())
+	fmt.Fprintf(&b, "%q %q", signatureName(r.GetModelSpec()), r.GetOutputFilter())
 	names := make([]string, 0, len(r.GetInputs()))
 	for name := range r.GetInputs() {
 		names = append(names, name)
@@ -187,7 +187,7 @@ func whole(parts []*task) (*servingpb.PredictResponse, error) {
 		for _, t := range parts {
 			list = append(list, t.out.GetOutputs()[name])
 		}
-		t, err := joined(list)
+		t, err := joinRows(list)
 		if err != nil {
 			return nil, status.Errorf(codes.Internal, "output %s: %v", name, err)
 		}
@@ -390,7 +390,7 @@ func (b *batcher) together(ctx context.Context, batch []*task) error {
 			list = append(list, row)
 		}
 		if err == nil {
-			r.Inputs[name], err = joined(list)
+			r.Inputs[name], err = joinRows(list)
 		}
 		if err != nil {
 			return status.Errorf(codes.Internal, "input %s: %v", name, err)

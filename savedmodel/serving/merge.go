@@ -86,9 +86,9 @@ func sliced(t *tensorpb.TensorProto, from, to int) (*tensorpb.TensorProto, error
 	return out, nil
 }
 
-// joined is one tensor with the rows of all, which differ in their first
+// joinRows is one tensor with the rows of all, which differ in their first
 // dimension alone.
-func joined(all []*tensorpb.TensorProto) (*tensorpb.TensorProto, error) {
+func joinRows(all []*tensorpb.TensorProto) (*tensorpb.TensorProto, error) {
 	if len(all) == 1 {
 		return all[0], nil
 	}

@@ -22,6 +22,8 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/nasnet-go/nasnet/savedmodel/serving/rpc"
 )
 
 // predictor answers predictions.
@@ -234,7 +236,9 @@ func (s *Server) serveGRPC() {
 		options = append(options, grpc.Creds(credentials.NewTLS(s.tls.Clone())))
 	}
 	s.grpc = grpc.NewServer(options...)
-	registerGRPC(s.grpc, s.manager, s.o.Limits)
+	front := newGRPC(s.manager, s.o.Limits)
+	rpc.RegisterPrediction(s.grpc, front)
+	rpc.RegisterManagement(s.grpc, front)
 	if !s.o.NoHealth {
 		s.health = health.NewServer()
 		healthpb.RegisterHealthServer(s.grpc, s.health)
@@ -254,7 +258,7 @@ func (s *Server) healthy(yes bool) {
 	if yes {
 		state = healthpb.HealthCheckResponse_SERVING
 	}
-	for _, name := range []string{"", "ModelService", "PredictionService", "tensorflow.serving.ModelService", "tensorflow.serving.PredictionService"} {
+	for _, name := range []string{"", "ModelService", "PredictionService", rpc.PredictionService, rpc.ModelService} {
 		s.health.SetServingStatus(name, state)
 	}
 }

@@ -106,21 +106,13 @@ func onExamples(in *servingpb.Input, sigs map[string]*corepb.SignatureDef, specs
 	}
 	var requests []*servingpb.PredictRequest
 	for _, spec := range specs {
-		sig, ok := sigs[signatureOf(spec)]
+		sig, ok := sigs[signatureName(spec)]
 		if !ok || len(sig.GetInputs()) != 1 {
-			return nil, fmt.Errorf("the model has no signature %q with one input", signatureOf(spec))
+			return nil, fmt.Errorf("the model has no signature %q with one input", signatureName(spec))
 		}
 		for name := range sig.GetInputs() {
 			requests = append(requests, &servingpb.PredictRequest{ModelSpec: spec, Inputs: map[string]*tensorpb.TensorProto{name: t}})
 		}
 	}
 	return requests, nil
-}
-
-// signatureOf is the signature that a request names, or the default one.
-func signatureOf(spec *servingpb.ModelSpec) string {
-	if name := spec.GetSignatureName(); name != "" {
-		return name
-	}
-	return "serving_default"
 }
