@@ -20,7 +20,7 @@ import (
 // held and no byte be counted.
 func serve(t *testing.T, m *twin) string {
 	t.Helper()
-	limits := Limits{MaxBody: 1 << 20}.fill()
+	limits := Limits{MaxBody: 2 << 20}.fill()
 	h := httptest.NewServer(newREST(m, limits))
 	t.Cleanup(func() {
 		h.Close()

@@ -87,11 +87,17 @@ func info(name string, t typespb.DataType, dims ...int64) *corepb.TensorInfo {
 
 const float, text = typespb.DataType_DT_FLOAT, typespb.DataType_DT_STRING
 
+type (
+	signatureDef = corepb.SignatureDef
+	tensorProto  = tensorpb.TensorProto
+)
+
 // twinSignatures are those of saved_model_half_plus_two_cpu, and echoes.
 var twinSignatures = func() map[string]*corepb.SignatureDef {
 	type infos = map[string]*corepb.TensorInfo
 	def := func(method string, in, out infos) *corepb.SignatureDef {
-		return &corepb.SignatureDef{MethodName: "tensorflow/serving/" + method, Inputs: in, Outputs: out} //nolint:staticcheck
+		//lint:ignore SA1019 deprecated for writers, but metadata shows it
+		return &corepb.SignatureDef{MethodName: "tensorflow/serving/" + method, Inputs: in, Outputs: out}
 	}
 	example, x, x2 := info("tf_example:0", text), info("x:0", float, -1, 1), info("x2:0", float, -1, 1)
 	y, y2, y3 := info("y:0", float, -1, 1), info("y2:0", float, -1, 1), info("y3:0", float, -1, 1)
