@@ -45,7 +45,7 @@ const maxKinds = 256
 
 // queue holds the waiting requests of one kind, oldest first.
 type queue struct {
-	tasks   []*task
+	tasks   []*batchTask
 	rows    int           // of all tasks
 	serving bool          // a goroutine takes its tasks out
 	running int           // batches that are computed
@@ -65,8 +65,8 @@ func (q *queue) tell() {
 	}
 }
 
-// task is one request, or a part of one that was larger than a batch.
-type task struct {
+// batchTask is one request, or a part of one that was larger than a batch.
+type batchTask struct {
 	ctx     context.Context
 	request *servingpb.PredictRequest
 	rows    int
@@ -150,17 +150,17 @@ func kindOf(r *servingpb.PredictRequest) (kind string, rows int, ok bool) {
 }
 
 // parts cuts a request that is larger than a batch.
-func (b *batcher) parts(ctx context.Context, r *servingpb.PredictRequest, rows int) ([]*task, error) {
-	one := func(r *servingpb.PredictRequest, rows int) *task {
-		return &task{ctx: ctx, request: r, rows: rows, since: time.Now(), done: make(chan struct{})}
+func (b *batcher) parts(ctx context.Context, r *servingpb.PredictRequest, rows int) ([]*batchTask, error) {
+	one := func(r *servingpb.PredictRequest, rows int) *batchTask {
+		return &batchTask{ctx: ctx, request: r, rows: rows, since: time.Now(), done: make(chan struct{})}
 	}
 	if rows <= b.o.rows() {
-		return []*task{one(r, rows)}, nil
+		return []*batchTask{one(r, rows)}, nil
 	}
 	if !b.o.Split {
 		return nil, status.Errorf(codes.InvalidArgument, "Task size %d is larger than maximum input batch size %d", rows, b.o.MaxSize)
 	}
-	var list []*task
+	var list []*batchTask
 	for from := 0; from < rows; from += b.o.rows() {
 		to := min(rows, from+b.o.rows())
 		part := &servingpb.PredictRequest{ModelSpec: r.GetModelSpec(), OutputFilter: r.GetOutputFilter(), Inputs: map[string]*tensorpb.TensorProto{}}
@@ -177,7 +177,7 @@ func (b *batcher) parts(ctx context.Context, r *servingpb.PredictRequest, rows i
 }
 
 // whole puts the answers of a request's parts together.
-func whole(parts []*task) (*servingpb.PredictResponse, error) {
+func whole(parts []*batchTask) (*servingpb.PredictResponse, error) {
 	if len(parts) == 1 {
 		return parts[0].out, nil
 	}
@@ -197,7 +197,7 @@ func whole(parts []*task) (*servingpb.PredictResponse, error) {
 }
 
 // enqueue takes all parts of a request, or none.
-func (b *batcher) enqueue(kind string, parts []*task) error {
+func (b *batcher) enqueue(kind string, parts []*batchTask) error {
 	rows := 0
 	for _, t := range parts {
 		rows += t.rows
@@ -289,10 +289,10 @@ func (b *batcher) due(q *queue) bool {
 
 // take removes the next batch from a queue, without those that nobody waits for
 // any longer.
-func (b *batcher) take(q *queue) []*task {
+func (b *batcher) take(q *queue) []*batchTask {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var batch []*task
+	var batch []*batchTask
 	rows := 0
 	for len(q.tasks) > 0 && (rows == 0 || rows+q.tasks[0].rows <= b.o.rows()) {
 		t := q.tasks[0]
@@ -309,7 +309,7 @@ func (b *batcher) take(q *queue) []*task {
 }
 
 // finish hands out the answers of a batch.
-func (b *batcher) finish(q *queue, batch []*task) {
+func (b *batcher) finish(q *queue, batch []*batchTask) {
 	b.mu.Lock()
 	q.running, q.ended, q.expect = q.running-1, time.Now(), q.rows
 	for _, t := range batch {
@@ -325,7 +325,7 @@ func (b *batcher) finish(q *queue, batch []*task) {
 // compute runs a batch and hands out what belongs to each. A batch that fails is
 // computed again one by one, so that a request is never refused for another's
 // fault; unless the engine is gone, perhaps through one of them.
-func (b *batcher) compute(batch []*task) {
+func (b *batcher) compute(batch []*batchTask) {
 	for _, t := range batch {
 		b.seen.queued(batch[0].request.GetModelSpec().GetName(), time.Since(t.since))
 	}
@@ -348,7 +348,7 @@ func (b *batcher) compute(batch []*task) {
 }
 
 // untilAllAreGone is a context that ends when those of all requests have ended.
-func untilAllAreGone(batch []*task) (context.Context, context.CancelFunc) {
+func untilAllAreGone(batch []*batchTask) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(batch[0].ctx))
 	var mu sync.Mutex
 	left := len(batch)
@@ -371,7 +371,7 @@ func untilAllAreGone(batch []*task) (context.Context, context.CancelFunc) {
 }
 
 // together computes the batch as one request and cuts the answer apart.
-func (b *batcher) together(ctx context.Context, batch []*task) error {
+func (b *batcher) together(ctx context.Context, batch []*batchTask) error {
 	first := batch[0].request
 	rows := 0
 	for _, t := range batch {
@@ -404,7 +404,7 @@ func (b *batcher) together(ctx context.Context, batch []*task) error {
 }
 
 // apart gives each request its rows of a joint answer.
-func apart(batch []*task, out *servingpb.PredictResponse, size int) error {
+func apart(batch []*batchTask, out *servingpb.PredictResponse, size int) error {
 	answers := make([]*servingpb.PredictResponse, len(batch))
 	for i := range answers {
 		answers[i] = &servingpb.PredictResponse{ModelSpec: out.GetModelSpec(), Outputs: map[string]*tensorpb.TensorProto{}}
