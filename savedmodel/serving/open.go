@@ -23,7 +23,7 @@ type loader struct {
 
 // open starts an engine for a version, warms it up, and puts a batcher before it.
 func (l *loader) open(ctx context.Context, id versionID) (backend, error) {
-	sigs, err := readSignatures(id.dir)
+	sigs, err := ReadSignatures(id.dir)
 	if err != nil {
 		return nil, err
 	}

@@ -241,8 +241,8 @@ func stampOf(dir string) string {
 	return b.String()
 }
 
-// readSignatures reads a SavedModel's signatures without TensorFlow.
-func readSignatures(dir string) (map[string]*corepb.SignatureDef, error) {
+// ReadSignatures reads a SavedModel's signatures without TensorFlow.
+func ReadSignatures(dir string) (map[string]*corepb.SignatureDef, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "saved_model.pb"))
 	if err != nil {
 		return nil, fmt.Errorf("serving: %s is not a SavedModel: %w", dir, err)
