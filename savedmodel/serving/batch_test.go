@@ -20,6 +20,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"pgregory.net/rapid"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // rowEngine computes, row by row, the sum of "x" and the text of "s" turned
@@ -32,7 +34,7 @@ type rowEngine struct {
 }
 
 func openInfo(t typespb.DataType, dims ...int64) *corepb.TensorInfo {
-	return &corepb.TensorInfo{Dtype: t, TensorShape: shapeProto(append([]int64{-1}, dims...))}
+	return &corepb.TensorInfo{Dtype: t, TensorShape: tensorproto.Shape(append([]int64{-1}, dims...))}
 }
 
 func (e *rowEngine) ready() bool { return true }
@@ -44,7 +46,7 @@ func (e *rowEngine) signatureDefs() map[string]*corepb.SignatureDef {
 	}
 	fixed := &corepb.SignatureDef{
 		Inputs:  rows.GetInputs(),
-		Outputs: map[string]*corepb.TensorInfo{"sum": {Dtype: typespb.DataType_DT_FLOAT, TensorShape: shapeProto([]int64{2})}},
+		Outputs: map[string]*corepb.TensorInfo{"sum": {Dtype: typespb.DataType_DT_FLOAT, TensorShape: tensorproto.Shape([]int64{2})}},
 	}
 	return map[string]*corepb.SignatureDef{"serving_default": rows, "other": rows, "fixed": fixed}
 }
@@ -68,8 +70,8 @@ func (e *rowEngine) Predict(ctx context.Context, r *servingpb.PredictRequest) (*
 	}
 	e.runs.Add(1)
 	e.sizes.Store(rows, true)
-	sum := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_FLOAT, TensorShape: shapeProto([]int64{int64(rows)})}
-	turned := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_STRING, TensorShape: shapeProto([]int64{int64(rows)})}
+	sum := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_FLOAT, TensorShape: tensorproto.Shape([]int64{int64(rows)})}
+	turned := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_STRING, TensorShape: tensorproto.Shape([]int64{int64(rows)})}
 	for i := range rows {
 		total := float32(0)
 		for j := range row {
@@ -104,8 +106,8 @@ func (noObserver) queued(string, time.Duration) {}
 
 // rowsRequest has one row a value: that value and its half, in width columns.
 func rowsRequest(signature string, values []float32, width int, bytes bool, filter ...string) *servingpb.PredictRequest {
-	x := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_FLOAT, TensorShape: shapeProto([]int64{int64(len(values)), int64(width)})}
-	s := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_STRING, TensorShape: shapeProto([]int64{int64(len(values))})}
+	x := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_FLOAT, TensorShape: tensorproto.Shape([]int64{int64(len(values)), int64(width)})}
+	s := &tensorpb.TensorProto{Dtype: typespb.DataType_DT_STRING, TensorShape: tensorproto.Shape([]int64{int64(len(values))})}
 	for _, v := range values {
 		for range width {
 			if bytes {
@@ -420,7 +422,7 @@ func TestBatchingParameters(t *testing.T) {
 
 // Rows of every type survive being cut out and put together again.
 func TestRowsOfEveryType(t *testing.T) {
-	shape := shapeProto([]int64{4, 2})
+	shape := tensorproto.Shape([]int64{4, 2})
 	ints := []int32{1, 2, 3, 4, 5, 6, 7, 8}
 	for _, x := range []*tensorpb.TensorProto{
 		{Dtype: typespb.DataType_DT_FLOAT, FloatVal: []float32{1, 2, 3, 4, 5, 6, 7, 8}},

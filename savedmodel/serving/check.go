@@ -2,10 +2,8 @@ package serving
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
@@ -16,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/nasnet-go/nasnet/internal/imagegate"
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // checkInputs holds the inputs of a request against its signature, so that
@@ -63,15 +62,15 @@ func inputsDiffer(inputs map[string]*tensorpb.TensorProto, sig *corepb.Signature
 // checkTensor holds one tensor against the signature's type and shape.
 func checkTensor(t *tensorpb.TensorProto, info *corepb.TensorInfo, l Limits) error {
 	if t.GetDtype() != info.GetDtype() {
-		return fmt.Errorf("its type is %s, the signature wants %s", dtypeName(t.GetDtype()), dtypeName(info.GetDtype()))
+		return fmt.Errorf("its type is %s, the signature wants %s", tensorproto.Name(t.GetDtype()), tensorproto.Name(info.GetDtype()))
 	}
-	dims := dimsOf(t.GetTensorShape())
+	dims := tensorproto.Dims(t.GetTensorShape())
 	if t.GetTensorShape().GetUnknownRank() || len(dims) > maxRank {
 		return fmt.Errorf("it has %d dimensions, %d are allowed", len(dims), maxRank)
 	}
-	size := int64(elementSize(t.GetDtype()))
+	size := int64(tensorproto.Size(t.GetDtype()))
 	if size == 0 && t.GetDtype() != typespb.DataType_DT_STRING {
-		return fmt.Errorf("tensors of type %s are not served", dtypeName(t.GetDtype()))
+		return fmt.Errorf("tensors of type %s are not served", tensorproto.Name(t.GetDtype()))
 	}
 	n := int64(1)
 	for _, d := range dims {
@@ -81,7 +80,7 @@ func checkTensor(t *tensorpb.TensorProto, info *corepb.TensorInfo, l Limits) err
 		n *= d
 	}
 	if !fits(dims, info.GetTensorShape()) {
-		return fmt.Errorf("its shape is %s, the signature wants %s", shapeText(dims), shapeText(dimsOf(info.GetTensorShape())))
+		return fmt.Errorf("its shape is %s, the signature wants %s", shapeText(dims), shapeText(tensorproto.Dims(info.GetTensorShape())))
 	}
 	if t.GetDtype() == typespb.DataType_DT_STRING {
 		return checkStrings(t, n)
@@ -114,7 +113,7 @@ func fits(dims []int64, want *shapepb.TensorShapeProto) bool {
 
 func checkStrings(t *tensorpb.TensorProto, n int64) error {
 	if int64(len(t.GetStringVal())) != n {
-		return fmt.Errorf("it has %d strings, its shape %s wants %d", len(t.GetStringVal()), shapeText(dimsOf(t.GetTensorShape())), n)
+		return fmt.Errorf("it has %d strings, its shape %s wants %d", len(t.GetStringVal()), shapeText(tensorproto.Dims(t.GetTensorShape())), n)
 	}
 	if len(t.GetTensorContent()) > 0 {
 		return fmt.Errorf("strings stand in tensor_content; they belong in string_val")
@@ -125,77 +124,19 @@ func checkStrings(t *tensorpb.TensorProto, n int64) error {
 // intoContent moves the numbers of a tensor into tensor_content. One number
 // alone stands for all n, as TensorFlow has it.
 func intoContent(t *tensorpb.TensorProto, n, size int64) error {
-	content := t.GetTensorContent()
-	if len(content) == 0 {
-		var err error
-		if content, err = numbersOf(t); err != nil {
-			return err
-		}
-		if int64(len(content)) == size && n > 1 {
-			content = bytes.Repeat(content, int(n))
-		}
+	content, err := tensorproto.Numbers(t)
+	if err != nil {
+		return err
+	}
+	if int64(len(content)) == size && n > 1 && len(t.GetTensorContent()) == 0 {
+		content = bytes.Repeat(content, int(n))
 	}
 	if int64(len(content)) != n*size {
-		return fmt.Errorf("it has %d elements, its shape %s wants %d", int64(len(content))/size, shapeText(dimsOf(t.GetTensorShape())), n)
+		return fmt.Errorf("it has %d elements, its shape %s wants %d", int64(len(content))/size, shapeText(tensorproto.Dims(t.GetTensorShape())), n)
 	}
 	t.TensorContent = content
-	t.FloatVal, t.DoubleVal, t.IntVal, t.Int64Val, t.BoolVal, t.HalfVal, t.Uint32Val, t.Uint64Val = nil, nil, nil, nil, nil, nil, nil, nil
+	tensorproto.Clear(t)
 	return nil
-}
-
-// numbersOf are the numbers of a tensor's field for its type, little-endian.
-func numbersOf(t *tensorpb.TensorProto) ([]byte, error) {
-	switch t.GetDtype() {
-	case typespb.DataType_DT_FLOAT:
-		return encoded(t.GetFloatVal(), 4, func(b []byte, x float32) { binary.LittleEndian.PutUint32(b, math.Float32bits(x)) }), nil
-	case typespb.DataType_DT_DOUBLE:
-		return encoded(t.GetDoubleVal(), 8, func(b []byte, x float64) { binary.LittleEndian.PutUint64(b, math.Float64bits(x)) }), nil
-	case typespb.DataType_DT_INT64:
-		return encoded(t.GetInt64Val(), 8, func(b []byte, x int64) { binary.LittleEndian.PutUint64(b, uint64(x)) }), nil
-	case typespb.DataType_DT_UINT64:
-		return encoded(t.GetUint64Val(), 8, binary.LittleEndian.PutUint64), nil
-	case typespb.DataType_DT_UINT32:
-		return encoded(t.GetUint32Val(), 4, binary.LittleEndian.PutUint32), nil
-	case typespb.DataType_DT_BOOL:
-		return encoded(t.GetBoolVal(), 1, func(b []byte, x bool) {
-			if x {
-				b[0] = 1
-			}
-		}), nil
-	case typespb.DataType_DT_HALF, typespb.DataType_DT_BFLOAT16:
-		return narrow(t.GetHalfVal(), 2, 0, math.MaxUint16)
-	case typespb.DataType_DT_INT32:
-		return narrow(t.GetIntVal(), 4, math.MinInt32, math.MaxInt32)
-	case typespb.DataType_DT_INT16:
-		return narrow(t.GetIntVal(), 2, math.MinInt16, math.MaxInt16)
-	case typespb.DataType_DT_UINT16:
-		return narrow(t.GetIntVal(), 2, 0, math.MaxUint16)
-	case typespb.DataType_DT_INT8:
-		return narrow(t.GetIntVal(), 1, math.MinInt8, math.MaxInt8)
-	}
-	return narrow(t.GetIntVal(), 1, 0, math.MaxUint8)
-}
-
-func encoded[T any](list []T, size int, put func([]byte, T)) []byte {
-	out := make([]byte, len(list)*size)
-	for i, x := range list {
-		put(out[i*size:], x)
-	}
-	return out
-}
-
-// narrow writes int32 as the smaller type that they stand for.
-func narrow(list []int32, size int, low, high int32) ([]byte, error) {
-	out := make([]byte, 0, len(list)*size)
-	for i, x := range list {
-		if x < low || x > high {
-			return nil, fmt.Errorf("its element %d is %d; allowed is %d to %d", i, x, low, high)
-		}
-		for k := range size {
-			out = append(out, byte(x>>(8*k)))
-		}
-	}
-	return out, nil
 }
 
 // checkImages judges encoded images before TensorFlow decodes them. Strings of

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // Names that TensorFlow Serving gives a meaning.
@@ -116,7 +118,7 @@ func examplesOf(in *servingpb.Input) ([][]byte, error) {
 // onExamples runs a signature that takes serialized Examples.
 func (f front) onExamples(ctx context.Context, m Held, signature string, sig *corepb.SignatureDef, examples [][]byte) (map[string]*tensorpb.TensorProto, error) {
 	inputs := map[string]*tensorpb.TensorProto{examplesInput: {
-		Dtype: typespb.DataType_DT_STRING, TensorShape: shapeProto([]int64{int64(len(examples))}), StringVal: examples,
+		Dtype: typespb.DataType_DT_STRING, TensorShape: tensorproto.Shape([]int64{int64(len(examples))}), StringVal: examples,
 	}}
 	out, err := f.predict(ctx, m, signature, sig, inputs, nil)
 	return out.GetOutputs(), err

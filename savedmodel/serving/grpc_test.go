@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 	"github.com/nasnet-go/nasnet/savedmodel/serving/rpc"
 )
 
@@ -31,7 +32,7 @@ func isSpec(s *servingpb.ModelSpec, signature string) bool {
 }
 
 func numbers(dims []int64, list ...float32) *tensorpb.TensorProto {
-	return &tensorpb.TensorProto{Dtype: float, TensorShape: shapeProto(dims), FloatVal: list}
+	return &tensorpb.TensorProto{Dtype: float, TensorShape: tensorproto.Shape(dims), FloatVal: list}
 }
 
 func examples(list ...float32) *servingpb.Input {
@@ -100,8 +101,8 @@ func TestTypesByGRPC(t *testing.T) {
 		typespb.DataType_DT_UINT32:   {&tensorpb.TensorProto{Uint32Val: []uint32{1}}, []byte{1, 0, 0, 0}},
 		typespb.DataType_DT_UINT64:   {&tensorpb.TensorProto{Uint64Val: []uint64{1}}, []byte{1, 0, 0, 0, 0, 0, 0, 0}},
 	} {
-		c.in.Dtype, c.in.TensorShape = dtype, shapeProto(nil)
-		r := &servingpb.PredictRequest{ModelSpec: spec("echo_" + dtypeName(dtype)), Inputs: map[string]*tensorpb.TensorProto{"v": c.in}}
+		c.in.Dtype, c.in.TensorShape = dtype, tensorproto.Shape(nil)
+		r := &servingpb.PredictRequest{ModelSpec: spec("echo_" + tensorproto.Name(dtype)), Inputs: map[string]*tensorpb.TensorProto{"v": c.in}}
 		if _, err := client.Predict(t.Context(), r); err != nil {
 			t.Errorf("%v: %v", dtype, err)
 		} else if got := m.last.Load().GetInputs()["v"].GetTensorContent(); !bytes.Equal(got, c.want) {

@@ -12,6 +12,8 @@ import (
 
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
 	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // Messages and offsets recorded from rapidjson (python-rapidjson 1.23), wording
@@ -138,11 +140,11 @@ func FuzzPredictRequest(f *testing.F) {
 			t.Fatalf("%q: %d bytes were taken for %d", body, l.taken, have)
 		}
 		n := int64(1)
-		for _, d := range dimsOf(x.GetTensorShape()) {
+		for _, d := range tensorproto.Dims(x.GetTensorShape()) {
 			n *= d
 		}
-		if x.GetDtype() == text && int64(len(x.GetStringVal())) != n || x.GetDtype() != text && int64(len(x.GetTensorContent())) != n*int64(elementSize(x.GetDtype())) {
-			t.Fatalf("%q: shape %v with %d strings, %d bytes", body, dimsOf(x.GetTensorShape()), len(x.GetStringVal()), len(x.GetTensorContent()))
+		if x.GetDtype() == text && int64(len(x.GetStringVal())) != n || x.GetDtype() != text && int64(len(x.GetTensorContent())) != n*int64(tensorproto.Size(x.GetDtype())) {
+			t.Fatalf("%q: shape %v with %d strings, %d bytes", body, tensorproto.Dims(x.GetTensorShape()), len(x.GetStringVal()), len(x.GetTensorContent()))
 		}
 		if err := checkInputs(inputs, sig, Limits{}.fill()); err != nil && !strings.Contains(err.Error(), "image") && !strings.Contains(err.Error(), "element 0") {
 			t.Fatalf("%q: %v", body, err)

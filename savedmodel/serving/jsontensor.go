@@ -12,6 +12,8 @@ import (
 
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // shape is a tensor's sizes.
@@ -51,7 +53,7 @@ type builder struct {
 
 // proto is the tensor of all that was added.
 func (b *builder) proto(dims []int64) *tensorpb.TensorProto {
-	return &tensorpb.TensorProto{Dtype: b.dtype, TensorShape: shapeProto(dims), TensorContent: b.content, StringVal: b.strings}
+	return &tensorpb.TensorProto{Dtype: b.dtype, TensorShape: tensorproto.Shape(dims), TensorContent: b.content, StringVal: b.strings}
 }
 
 // item adds one value, an element or lists of lists of one shape. The rank is
@@ -140,7 +142,7 @@ func (b *builder) element(c *scanner) error {
 func (b *builder) integer(c *scanner) error {
 	bits, signed := integerKind(b.dtype)
 	if bits == 0 {
-		return unimplemented("Conversion of JSON Value: %s to type: %s", c.excerpt(), dtypeName(b.dtype))
+		return unimplemented("Conversion of JSON Value: %s to type: %s", c.excerpt(), tensorproto.Name(b.dtype))
 	}
 	at := c.at
 	word, ok := c.number()
@@ -215,7 +217,7 @@ func (b *builder) text(c *scanner) error {
 }
 
 func (b *builder) typeError(c *scanner) error {
-	return fmt.Errorf("JSON Value: %s Type: %s is not of expected type: %s", c.excerpt(), c.typeName(), dtypeName(b.dtype))
+	return fmt.Errorf("JSON Value: %s Type: %s is not of expected type: %s", c.excerpt(), c.typeName(), tensorproto.Name(b.dtype))
 }
 
 // The readers below take text that document has checked.

@@ -9,6 +9,8 @@ import (
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
 	servingpb "github.com/wamuir/graft/tensorflow/serving/apis_go_proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // reply writes outputs as TensorFlow Serving does: in row format a list of
@@ -97,7 +99,7 @@ type output struct {
 // newOutput makes sure that a tensor holds the elements that its shape says, so
 // that writing cannot fail.
 func newOutput(name string, t *tensorpb.TensorProto) (*output, error) {
-	o := &output{name: name, dims: dimsOf(t.GetTensorShape())}
+	o := &output{name: name, dims: tensorproto.Dims(t.GetTensorShape())}
 	n := int64(1)
 	for _, d := range o.dims {
 		n *= d
@@ -116,12 +118,12 @@ func newOutput(name string, t *tensorpb.TensorProto) (*output, error) {
 		}
 		return o, nil
 	}
-	size := int64(elementSize(t.GetDtype()))
+	size := int64(tensorproto.Size(t.GetDtype()))
 	if o.write = numberWriter(t); o.write == nil {
-		return nil, invalid("Failed to write JSON value for tensor type: %s", dtypeName(t.GetDtype()))
+		return nil, invalid("Failed to write JSON value for tensor type: %s", tensorproto.Name(t.GetDtype()))
 	}
 	if len(t.GetTensorContent()) == 0 {
-		raw, err := numbersOf(t)
+		raw, err := tensorproto.Numbers(t)
 		if err != nil {
 			return nil, fmt.Errorf("output %s: %w", name, err)
 		}

@@ -9,6 +9,8 @@ import (
 
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
 	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // request is the body of a POST: checked JSON, its values still text.
@@ -87,7 +89,7 @@ func (r request) tensors(sig *corepb.SignatureDef, l *lease) (inputs map[string]
 	in := inputReader{sig: sig.GetInputs(), builders: map[string]*builder{}, shapes: map[string]shape{}}
 	for name, info := range in.sig {
 		b := &builder{dtype: info.GetDtype()}
-		if size := elementSize(b.dtype); size > 0 {
+		if size := tensorproto.Size(b.dtype); size > 0 {
 			// No more elements than the text has commas, and one.
 			need := (bytes.Count(text, []byte{','}) + 1) * size
 			if err := l.take(int64(need)); err != nil {

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // serve answers for the twin at the returned address. In the end nothing may be
@@ -331,7 +333,7 @@ func TestWhatTheModelIsAsked(t *testing.T) {
 	if s := r.GetModelSpec(); s.GetName() != "default" || s.GetVersion().GetValue() != 123 || s.GetSignatureName() != "serving_default" {
 		t.Errorf("%v", s)
 	}
-	if x := r.GetInputs()["x"]; !bytes.Equal(x.GetTensorContent(), []byte{0, 0, 0x80, 0x3f}) || !proto.Equal(x.GetTensorShape(), shapeProto([]int64{1})) {
+	if x := r.GetInputs()["x"]; !bytes.Equal(x.GetTensorContent(), []byte{0, 0, 0x80, 0x3f}) || !proto.Equal(x.GetTensorShape(), tensorproto.Shape([]int64{1})) {
 		t.Errorf("%v", x)
 	}
 }

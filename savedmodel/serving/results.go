@@ -9,6 +9,8 @@ import (
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
 	servingpb "github.com/wamuir/graft/tensorflow/serving/apis_go_proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // floatsOf are the numbers of a DT_FLOAT tensor, wherever they stand in it.
@@ -34,7 +36,7 @@ func classifications(out map[string]*tensorpb.TensorProto, n int) (*servingpb.Cl
 		tensor *tensorpb.TensorProto
 		dtype  typespb.DataType
 	}{{classesOutput, classes, typespb.DataType_DT_STRING}, {scoresOutput, scores, typespb.DataType_DT_FLOAT}} {
-		dims := dimsOf(o.tensor.GetTensorShape())
+		dims := tensorproto.Dims(o.tensor.GetTensorShape())
 		switch {
 		case o.tensor == nil:
 			continue
@@ -74,7 +76,7 @@ func classifications(out map[string]*tensorpb.TensorProto, n int) (*servingpb.Cl
 // regressions reads the output "outputs", floats [N] or [N,1].
 func regressions(out map[string]*tensorpb.TensorProto, n int) (*servingpb.RegressionResult, error) {
 	t := out[valuesOutput]
-	dims, values := dimsOf(t.GetTensorShape()), floatsOf(t)
+	dims, values := tensorproto.Dims(t.GetTensorShape()), floatsOf(t)
 	switch {
 	case len(dims) != 1 && (len(dims) != 2 || dims[1] != 1):
 		return nil, invalid("Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got %s", shapeText(dims))

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // twin is Models without TensorFlow: TensorFlow Serving's own test model, y =
@@ -80,7 +82,7 @@ func (h *twinHeld) Release()                                    { h.held.Add(-1)
 func (h *twinHeld) Signatures() map[string]*corepb.SignatureDef { return twinSignatures }
 
 func info(name string, t typespb.DataType, dims ...int64) *corepb.TensorInfo {
-	s := shapeProto(dims)
+	s := tensorproto.Shape(dims)
 	s.UnknownRank = dims == nil
 	return &corepb.TensorInfo{Encoding: &corepb.TensorInfo_Name{Name: name}, Dtype: t, TensorShape: s}
 }
@@ -116,7 +118,7 @@ var twinSignatures = func() map[string]*corepb.SignatureDef {
 		typespb.DataType_DT_INT8, typespb.DataType_DT_INT16, typespb.DataType_DT_INT32, typespb.DataType_DT_INT64,
 		typespb.DataType_DT_UINT8, typespb.DataType_DT_UINT16, typespb.DataType_DT_UINT32, typespb.DataType_DT_UINT64,
 	} {
-		all["echo_"+dtypeName(t)] = def("predict", infos{"v": info("v:0", t)}, infos{"v": info("v:0", t)})
+		all["echo_"+tensorproto.Name(t)] = def("predict", infos{"v": info("v:0", t)}, infos{"v": info("v:0", t)})
 	}
 	few := infos{"int32_tensor": info("v:0", typespb.DataType_DT_INT32), "string_tensor": info("v:0", text), "string_bytes": info("v:0", text)}
 	all["echo_few"] = def("predict", few, few)
@@ -176,7 +178,7 @@ func halfPlus(output string, in *tensorpb.TensorProto) (*tensorpb.TensorProto, e
 	if in.GetDtype() != text {
 		return out, nil
 	}
-	out.TensorShape = shapeProto([]int64{int64(len(in.GetStringVal())), 1})
+	out.TensorShape = tensorproto.Shape([]int64{int64(len(in.GetStringVal())), 1})
 	for _, s := range in.GetStringVal() {
 		var e examplepb.Example
 		if err := proto.Unmarshal(s, &e); err != nil {
