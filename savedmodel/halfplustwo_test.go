@@ -25,10 +25,11 @@ func fixture(add float32) savedmodel.Content {
 	s := g.Root()
 	examples := tfgraph.Placeholder(s, "tf_example", tfgraph.String, nil)
 	none := tfgraph.StringsConst(s, []string{})
-	features := s.Add("ParseExampleV2", tfgraph.Attrs{
-		"num_sparse": 0, "sparse_types": []tfgraph.DataType{}, "ragged_value_types": []tfgraph.DataType{}, "ragged_split_types": []tfgraph.DataType{},
-		"Tdense": []tfgraph.DataType{tfgraph.Float32, tfgraph.Float32}, "dense_shapes": []tfgraph.Shape{{1}, {1}},
-	}, examples, none, none, tfgraph.StringsConst(s, []string{"x", "x2"}), none, []tfgraph.Tensor{tfgraph.Const(s, []float32{}, 0), tfgraph.Const(s, []float32{0}, 1)})
+	// The older of TensorFlow's two operations, for it knows its outputs' shapes, [N,1].
+	features := s.Add("ParseExample", tfgraph.Attrs{
+		"sparse_types": []tfgraph.DataType{}, "Tdense": []tfgraph.DataType{tfgraph.Float32, tfgraph.Float32}, "dense_shapes": []tfgraph.Shape{{1}, {1}},
+	}, examples, none, []tfgraph.Tensor{}, []tfgraph.Tensor{tfgraph.StringConst(s, "x"), tfgraph.StringConst(s, "x2")},
+		[]tfgraph.Tensor{tfgraph.Const(s, []float32{}, 0), tfgraph.Const(s, []float32{0}, 1)})
 	x, x2 := tfgraph.Identity(s, "x", features.Output(0)), tfgraph.Identity(s, "x2", features.Output(1))
 	plus := func(name string, x tfgraph.Tensor, c float32) tfgraph.Tensor {
 		return tfgraph.Identity(s, name, tfgraph.Add(s, tfgraph.Mul(s, x, tfgraph.Scalarc(s, float32(0.5))), tfgraph.Scalarc(s, c+add)))

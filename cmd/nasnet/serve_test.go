@@ -30,9 +30,9 @@ import (
 	"github.com/nasnet-go/nasnet/internal/tfrecord"
 )
 
-// testServer is a server with TensorFlow Serving's test models: y = x/2 + 2, and
+// modelServer is a server with TensorFlow Serving's test models: y = x/2 + 2, and
 // y = x/2 + 3.
-type testServer struct {
+type modelServer struct {
 	*servedProcess
 	log  lockedBuffer
 	told bool // to end, by the test
@@ -55,11 +55,11 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func serveModels(t *testing.T, args ...string) *testServer {
+func serveModels(t *testing.T, args ...string) *modelServer {
 	t.Helper()
 	self := program(t, "nasnet")
 	program(t, "nasnet-engine")
-	s := &testServer{}
+	s := &modelServer{}
 	var err error
 	if s.servedProcess, err = startServedBy(context.Background(), self, &s.log, append([]string{"--log-level", "info"}, args...)...); err != nil {
 		t.Fatalf("%v\n%s", err, s.log.String())
@@ -87,7 +87,7 @@ func copyModel(t *testing.T, model, base, version string) {
 }
 
 // ask predicts for x = 1 over REST and returns y, or the code and text of a refusal.
-func (s *testServer) ask(ctx context.Context, model string) (y float64, code int, err error) {
+func (s *modelServer) ask(ctx context.Context, model string) (y float64, code int, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.doc.REST+"/v1/models/"+model+":predict", strings.NewReader(`{"instances": [1.0]}`))
 	if err != nil {
 		return 0, 0, err
@@ -109,7 +109,7 @@ func (s *testServer) ask(ctx context.Context, model string) (y float64, code int
 }
 
 // until asks until f is content; the test's own time limit is the only one.
-func (s *testServer) until(t *testing.T, what string, f func() bool) {
+func (s *modelServer) until(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for !f() {
 		if d, ok := t.Deadline(); ok && time.Until(d) < 10*time.Second {
@@ -119,7 +119,7 @@ func (s *testServer) until(t *testing.T, what string, f func() bool) {
 	}
 }
 
-func (s *testServer) answers(t *testing.T, model string, want float64) {
+func (s *modelServer) answers(t *testing.T, model string, want float64) {
 	t.Helper()
 	s.until(t, fmt.Sprintf("%s answers %g", model, want), func() bool {
 		y, code, err := s.ask(t.Context(), model)
@@ -129,7 +129,7 @@ func (s *testServer) answers(t *testing.T, model string, want float64) {
 
 // under keeps asking from several clients until stop, and counts the answers by
 // code; 0 is a broken connection, -1 a wrong answer.
-func (s *testServer) under(t *testing.T, clients int, right func(y float64) bool) (stop func() map[int]int) {
+func (s *modelServer) under(t *testing.T, clients int, right func(y float64) bool) (stop func() map[int]int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -191,7 +191,7 @@ func TestServeSwapsVersionsUnderLoad(t *testing.T) {
 	}
 }
 
-func (s *testServer) states(t *testing.T, model string) string {
+func (s *modelServer) states(t *testing.T, model string) string {
 	t.Helper()
 	resp, err := s.http.Get(s.doc.REST + "/v1/models/" + model)
 	if err != nil {

@@ -247,20 +247,23 @@ func (s *scanner) number() ([]byte, bool) {
 
 func isDelimiter(c byte) bool { return c == ',' || c == ']' || c == '}' || c <= ' ' }
 
-// float32 passes over a number. Numbers of at most 15 digits are read here, for
-// they make up most of a body; strconv has the rest.
+// float32 passes over a number and rounds it once. Numbers of at most 19
+// significant digits without an exponent are read here, for they make up most of
+// a body; strconv has the rest.
 func (s *scanner) float32() (float32, bool) {
 	c := s.peek()
 	begin, at := s.at, s.at
 	if c == '-' {
 		at++
 	}
+	first := at
 	mantissa, digits, scale, dot := uint64(0), 0, 0, 0
 	for ; at < len(s.text); at++ {
-		d := s.text[at] - '0'
-		if d <= 9 {
+		if d := s.text[at] - '0'; d <= 9 {
 			mantissa = mantissa*10 + uint64(d)
-			digits++
+			if mantissa != 0 {
+				digits++
+			}
 			scale += dot
 		} else if s.text[at] == '.' {
 			dot = 1
@@ -268,9 +271,12 @@ func (s *scanner) float32() (float32, bool) {
 			break
 		}
 	}
-	if digits > 0 && digits <= 15 && (at == len(s.text) || isDelimiter(s.text[at])) {
-		x := float64(mantissa) / powersOfTen[scale] // both exact, so rounded once
-		if math.Float64bits(x)&(1<<29-1) != 1<<28 { // no tie between two float32: rounding again is harmless
+	if at > first && digits <= 19 && scale < len(powersOfTen) && (at == len(s.text) || isDelimiter(s.text[at])) {
+		// The quotient is off by two units in its last place at most. If it is
+		// further than that from the middle between two float32, it rounds as the
+		// number itself does.
+		x := float64(mantissa) / powersOfTen[scale]
+		if middle := int64(math.Float64bits(x)&(1<<29-1)) - 1<<28; middle > 4 || middle < -4 {
 			s.at = at
 			if c == '-' {
 				x = -x
@@ -286,7 +292,10 @@ func (s *scanner) float32() (float32, bool) {
 	return float32(parseFloat(word, 32)), true
 }
 
-var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+// powersOfTen are those that float64 holds exactly.
+var powersOfTen = [...]float64{
+	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+}
 
 // parseFloat reads a checked number; what is too large for its size is infinite.
 func parseFloat(word []byte, bits int) float64 {
