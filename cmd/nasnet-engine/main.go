@@ -32,6 +32,7 @@ func main() {
 		api.FirstStep:    handle(firstStep),
 		api.InputRate:    handle(inputRate),
 		api.InferRate:    handle(inferRate),
+		api.SessionRate:  handle(sessionRate),
 		api.Show:         handle(show),
 		api.Doctor:       handle(doctor),
 		api.Abort:        abort,

@@ -12,8 +12,8 @@ import (
 )
 
 func (a *app) benchCommand() *cobra.Command {
-	c := &cobra.Command{Use: "bench", Short: "Measure: searcher, table, children, first-step, train, input, infer, coco"}
-	c.AddCommand(a.benchSearcherCommand(), a.benchTableCommand(), a.benchChildrenCommand(), a.benchInputCommand(), a.benchCOCOCommand(), a.firstStepCommand(), a.benchTrainCommand(), a.benchInferCommand())
+	c := &cobra.Command{Use: "bench", Short: "Measure: searcher, table, children, first-step, train, input, infer, serve, coco"}
+	c.AddCommand(a.benchSearcherCommand(), a.benchTableCommand(), a.benchChildrenCommand(), a.benchInputCommand(), a.benchCOCOCommand(), a.firstStepCommand(), a.benchTrainCommand(), a.benchInferCommand(), a.benchServeCommand())
 	return c
 }
 

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
 	servingpb "github.com/wamuir/graft/tensorflow/serving/apis_go_proto"
 
 	"github.com/nasnet-go/nasnet/internal/engine"
@@ -30,30 +31,49 @@ type Starter interface {
 
 // child keeps one engine alive that serves one version of a model.
 type child struct {
-	starter Starter
-	request api.ServeRequest
-	log     zerolog.Logger
-	dir     string // of the socket
+	starter    Starter
+	request    api.ServeRequest
+	log        zerolog.Logger
+	dir        string // of the socket
+	signatures map[string]*corepb.SignatureDef
+	// prepare is called with a new engine before it gets requests.
+	prepare func(ctx context.Context, c rpc.Client) error
+	died    func() // is told when one that served has ended unasked
 
-	mu    sync.Mutex
-	conn  *grpc.ClientConn // nil while it is down
-	first chan error       // the outcome of the first start
-	done  chan struct{}    // closed when run has ended
+	end   context.CancelFunc
+	first chan error    // the outcome of the first start
+	done  chan struct{} // closed when run has ended
+
+	mu     sync.Mutex
+	conn   *grpc.ClientConn // nil while it is down
+	starts int
 }
 
-// startChild starts the engine and returns when it serves, or cannot.
-func startChild(ctx context.Context, starter Starter, r api.ServeRequest, log zerolog.Logger) (*child, error) {
+// start starts the engine and returns when it serves, or cannot. Cancelling ctx
+// gives it up; once it serves, only stop ends it.
+func (c *child) start(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "nasnet-serve-") // short: socket paths end at 108 bytes
 	if err != nil {
-		return nil, fmt.Errorf("serving: %w", err)
+		return fmt.Errorf("serving: %w", err)
 	}
-	c := &child{starter: starter, request: r, log: log, dir: dir, first: make(chan error, 1), done: make(chan struct{})}
-	go c.run(ctx)
-	if err := <-c.first; err != nil {
-		<-c.done
-		return nil, err
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	c.dir, c.end, c.first, c.done = dir, end, make(chan error, 1), make(chan struct{})
+	go c.run(life)
+	select {
+	case err = <-c.first:
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
-	return c, nil
+	if err != nil {
+		c.stop()
+	}
+	return err
+}
+
+// stop ends the engine and returns when it has ended.
+func (c *child) stop() {
+	c.end()
+	<-c.done
 }
 
 // run restarts the engine until ctx ends. Death within a second of the start
@@ -62,22 +82,21 @@ func (c *child) run(ctx context.Context) {
 	defer close(c.done)
 	defer os.RemoveAll(c.dir)
 	started := false
-	for n, wait := 0, time.Duration(0); ctx.Err() == nil; n++ {
+	wait := time.Duration(0)
+	for ctx.Err() == nil {
 		begin := time.Now()
-		ready, err := c.once(ctx, filepath.Join(c.dir, fmt.Sprintf("%d", n)))
-		if !started {
-			if !ready {
-				c.first <- errOr(err, errors.New("serving: the engine ended before it served"))
-				return
-			}
-			started = true
+		ready, err := c.once(ctx)
+		if !started && !ready {
+			c.first <- errOr(err, errors.New("the engine ended before it served"))
+			return
 		}
+		started = true
 		if ctx.Err() != nil {
 			return
 		}
-		c.log.Warn().Err(err).Int64("version", c.request.Version).Msg("the TensorFlow process ended; starting it again")
-		wait = min(10*time.Second, 2*wait+100*time.Millisecond)
-		if time.Since(begin) > time.Second {
+		c.died()
+		c.log.Error().Err(err).Msg("the TensorFlow process ended; starting it again")
+		if wait = min(10*time.Second, 2*wait+100*time.Millisecond); ready && time.Since(begin) > time.Second {
 			wait = 0
 		}
 		select {
@@ -95,9 +114,9 @@ func errOr(err, other error) error {
 }
 
 // once runs one engine process to its end.
-func (c *child) once(ctx context.Context, socket string) (ready bool, err error) {
+func (c *child) once(ctx context.Context) (ready bool, err error) {
 	r := c.request
-	r.Socket = socket
+	r.Socket = filepath.Join(c.dir, fmt.Sprint(c.nextStart()))
 	isReady := make(chan struct{})
 	var once sync.Once
 	p, err := c.starter.Start(ctx, engine.Job{Command: api.ServeBackend, Request: r, Grace: 30 * time.Second, OnEvent: func(e engine.Event) {
@@ -110,24 +129,36 @@ func (c *child) once(ctx context.Context, socket string) (ready bool, err error)
 	}
 	select {
 	case <-isReady:
-		ready = true
-		if err := c.connect(socket); err != nil {
-			p.Kill()
-			_, _ = p.Wait()
-			return false, err
+		if err = c.connect(ctx, r.Socket); err != nil {
+			p.Stop()
 		}
 	case <-p.Done():
 	}
-	_, err = p.Wait()
-	c.disconnect()
+	_, ended := p.Wait()
+	ready = c.disconnect()
+	var died *engine.DiedError
+	if err == nil || errors.As(ended, &died) { // a death says more than the call that it cut off
+		err = ended
+	}
 	return ready, err
 }
 
-func (c *child) connect(socket string) error {
-	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+func (c *child) nextStart() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.starts++
+	return c.starts
+}
+
+// connect prepares the engine behind socket and gives it the requests.
+func (c *child) connect(ctx context.Context, socket string) error {
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
 	if err != nil {
 		return fmt.Errorf("serving: reach the engine: %w", err)
+	}
+	if err := c.prepare(ctx, rpc.Client{Conn: conn}); err != nil {
+		return errors.Join(err, conn.Close())
 	}
 	c.mu.Lock()
 	c.conn = conn
@@ -139,13 +170,16 @@ func (c *child) connect(socket string) error {
 	return nil
 }
 
-func (c *child) disconnect() {
+// disconnect reports whether the engine had got requests.
+func (c *child) disconnect() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.conn != nil {
-		_ = c.conn.Close()
+	if c.conn == nil {
+		return false
 	}
+	_ = c.conn.Close()
 	c.conn = nil
+	return true
 }
 
 // Predict asks the engine. While it is down the answer is UNAVAILABLE; a
@@ -157,7 +191,11 @@ func (c *child) Predict(ctx context.Context, r *servingpb.PredictRequest) (*serv
 	if conn == nil {
 		return nil, status.Error(codes.Unavailable, "the model is being loaded again; try again in a moment")
 	}
-	return rpc.Client{Conn: conn}.Predict(ctx, r)
+	out, err := rpc.Client{Conn: conn}.Predict(ctx, r)
+	if code := status.Code(err); code == codes.Unavailable || code == codes.Canceled && ctx.Err() == nil {
+		return nil, status.Error(codes.Unavailable, "the TensorFlow process ended while it computed this request; it is being started again")
+	}
+	return out, err
 }
 
 // ready reports whether predictions would be answered.
@@ -166,3 +204,5 @@ func (c *child) ready() bool {
 	defer c.mu.Unlock()
 	return c.conn != nil
 }
+
+func (c *child) signatureDefs() map[string]*corepb.SignatureDef { return c.signatures }

@@ -1,175 +1,217 @@
 package serving
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"encoding/binary"
 	"fmt"
 	"math"
-	"sort"
-	"strconv"
 	"strings"
 
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
+	servingpb "github.com/wamuir/graft/tensorflow/serving/apis_go_proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // reply writes outputs as TensorFlow Serving does: in row format a list of
 // predictions, one an example, in column format one value an output. A single
 // output loses its name.
 func reply(outputs map[string]*tensorpb.TensorProto, rows bool) ([]byte, error) {
-	names := make([]string, 0, len(outputs))
-	for name := range outputs {
-		names = append(names, name)
+	if len(outputs) == 0 {
+		return nil, invalid("Cannot convert empty tensor map to JSON")
 	}
-	sort.Strings(names)
-	if !rows {
-		b := []byte(`{"outputs": `)
-		b, err := objectOf(b, outputs, names, nil)
-		return append(b, '}', '\n'), err
-	}
-	n := int64(-1)
-	for _, name := range names {
-		dims := outputs[name].GetTensorShape().GetDim()
-		if len(dims) == 0 || n >= 0 && dims[0].GetSize() != n {
-			return nil, fmt.Errorf("output %q has no batch dimension like the others; use the column format ('inputs')", name)
-		}
-		n = dims[0].GetSize()
-	}
-	b := []byte(`{"predictions": [`)
-	for i := range n {
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		var err error
-		if b, err = objectOf(b, outputs, names, &i); err != nil {
+	list := make([]*output, 0, len(outputs))
+	for _, name := range sortedKeys(outputs) {
+		o, err := newOutput(name, outputs[name])
+		if err != nil {
 			return nil, err
 		}
+		list = append(list, o)
 	}
-	return append(b, "]}\n"...), nil
-}
-
-// objectOf writes all outputs, or row i of each.
-func objectOf(b []byte, outputs map[string]*tensorpb.TensorProto, names []string, row *int64) ([]byte, error) {
-	single := len(names) == 1
-	if !single {
-		b = append(b, '{')
+	w := &writer{}
+	w.begin(true)
+	var err error
+	if rows {
+		err = writeRows(w, list)
+	} else {
+		err = writeColumns(w, list)
 	}
-	for k, name := range names {
-		if k > 0 {
-			b = append(b, ", "...)
-		}
-		if !single {
-			key, err := json.Marshal(name)
-			if err != nil {
-				return nil, err
-			}
-			b = append(append(b, key...), ": "...)
-		}
-		var err error
-		if b, err = value(b, outputs[name], strings.HasSuffix(name, "_bytes"), row); err != nil {
-			return nil, fmt.Errorf("output %q: %w", name, err)
-		}
-	}
-	if !single {
-		b = append(b, '}')
-	}
-	return b, nil
-}
-
-// value writes a tensor, or one row of it, as nested lists.
-func value(b []byte, t *tensorpb.TensorProto, encode bool, row *int64) ([]byte, error) {
-	var dims []int64
-	n := int64(1)
-	for _, d := range t.GetTensorShape().GetDim() {
-		dims = append(dims, d.GetSize())
-		n *= d.GetSize()
-	}
-	if have := int64(len(t.GetFloatVal()) + len(t.GetInt64Val()) + len(t.GetStringVal())); have != n {
-		return nil, fmt.Errorf("%d elements of shape %v", have, dims)
-	}
-	first := int64(0)
-	if row != nil {
-		dims = dims[1:]
-		size := int64(1)
-		for _, d := range dims {
-			size *= d
-		}
-		first = *row * size
-	}
-	w := writer{b, t, encode, first}
-	err := w.nested(dims)
+	w.end()
 	return w.out, err
 }
 
-type writer struct {
-	out    []byte
-	t      *tensorpb.TensorProto
-	encode bool
-	at     int64
+func writeRows(w *writer, list []*output) error {
+	n := int64(-1)
+	for _, o := range list {
+		switch {
+		case len(o.dims) == 0:
+			return invalid("Tensor name: %s has no shape information ", o.name)
+		case n >= 0 && o.dims[0] != n:
+			return invalid("Tensor name: %s has inconsistent batch size: %d expecting: %d", o.name, o.dims[0], n)
+		}
+		n = o.dims[0]
+	}
+	w.key("predictions")
+	w.begin(false)
+	for range n {
+		if len(list) > 1 {
+			w.begin(true)
+		}
+		w.inline = true
+		for _, o := range list {
+			if len(list) > 1 {
+				w.key(o.name)
+			}
+			o.nested(w, o.dims[1:])
+		}
+		w.inline = false
+		if len(list) > 1 {
+			w.end()
+		}
+	}
+	w.end()
+	return nil
+}
+
+func writeColumns(w *writer, list []*output) error {
+	w.key("outputs")
+	if len(list) > 1 {
+		w.begin(true)
+		defer w.end()
+	}
+	for _, o := range list {
+		if len(list) > 1 {
+			w.key(o.name)
+		}
+		o.nested(w, o.dims)
+	}
+	return nil
+}
+
+// output is a tensor on its way into JSON.
+type output struct {
+	name  string
+	dims  []int64
+	write func(w *writer, i int64) // element i
+	at    int64                    // the next element
+}
+
+// newOutput makes sure that a tensor holds the elements that its shape says, so
+// that writing cannot fail.
+func newOutput(name string, t *tensorpb.TensorProto) (*output, error) {
+	o := &output{name: name, dims: tensorproto.Dims(t.GetTensorShape())}
+	n := int64(1)
+	for _, d := range o.dims {
+		n *= d
+	}
+	if t.GetDtype() == typespb.DataType_DT_STRING {
+		list, encode := t.GetStringVal(), strings.HasSuffix(name, "_bytes")
+		if int64(len(list)) != n {
+			return nil, fmt.Errorf("output %s has %d strings of shape %s", name, len(list), shapeText(o.dims))
+		}
+		o.write = func(w *writer, i int64) {
+			if encode {
+				w.bytes(list[i])
+			} else {
+				w.text(list[i])
+			}
+		}
+		return o, nil
+	}
+	size := int64(tensorproto.Size(t.GetDtype()))
+	if o.write = numberWriter(t); o.write == nil {
+		return nil, invalid("Failed to write JSON value for tensor type: %s", tensorproto.Name(t.GetDtype()))
+	}
+	if len(t.GetTensorContent()) == 0 {
+		raw, err := tensorproto.Numbers(t)
+		if err != nil {
+			return nil, fmt.Errorf("output %s: %w", name, err)
+		}
+		t.TensorContent = raw
+	}
+	if int64(len(t.GetTensorContent())) != n*size {
+		return nil, fmt.Errorf("output %s has %d bytes of shape %s", name, len(t.GetTensorContent()), shapeText(o.dims))
+	}
+	return o, nil
+}
+
+// numberWriter writes element i of a tensor's content; nil for types that
+// TensorFlow Serving does not write.
+func numberWriter(t *tensorpb.TensorProto) func(w *writer, i int64) {
+	le := binary.LittleEndian
+	switch t.GetDtype() {
+	case typespb.DataType_DT_FLOAT:
+		return func(w *writer, i int64) {
+			w.float(float64(math.Float32frombits(le.Uint32(t.TensorContent[4*i:]))), 32)
+		}
+	case typespb.DataType_DT_DOUBLE:
+		return func(w *writer, i int64) { w.float(math.Float64frombits(le.Uint64(t.TensorContent[8*i:])), 64) }
+	case typespb.DataType_DT_INT64:
+		return func(w *writer, i int64) { w.integer(int64(le.Uint64(t.TensorContent[8*i:]))) }
+	case typespb.DataType_DT_UINT64:
+		return func(w *writer, i int64) { w.word(fmt.Sprint(le.Uint64(t.TensorContent[8*i:]))) }
+	case typespb.DataType_DT_INT32:
+		return func(w *writer, i int64) { w.integer(int64(int32(le.Uint32(t.TensorContent[4*i:])))) }
+	case typespb.DataType_DT_UINT32:
+		return func(w *writer, i int64) { w.integer(int64(le.Uint32(t.TensorContent[4*i:]))) }
+	case typespb.DataType_DT_INT16:
+		return func(w *writer, i int64) { w.integer(int64(int16(le.Uint16(t.TensorContent[2*i:])))) }
+	case typespb.DataType_DT_INT8:
+		return func(w *writer, i int64) { w.integer(int64(int8(t.TensorContent[i]))) }
+	case typespb.DataType_DT_UINT8:
+		return func(w *writer, i int64) { w.integer(int64(t.TensorContent[i])) }
+	case typespb.DataType_DT_BOOL:
+		return func(w *writer, i int64) { w.word([]string{"false", "true"}[min(t.TensorContent[i], 1)]) }
+	}
+	return nil
 }
 
 // nested writes lists of the given sizes; their depth is that of an output of
-// our own model, not of a request.
-func (w *writer) nested(dims []int64) error {
+// the model, not of a request.
+func (o *output) nested(w *writer, dims []int64) {
 	if len(dims) == 0 {
-		err := w.element(w.at)
-		w.at++
-		return err
+		o.write(w, o.at)
+		o.at++
+		return
 	}
-	w.out = append(w.out, '[')
-	for i := range dims[0] {
-		if i > 0 {
-			w.out = append(w.out, ", "...)
-		}
-		if err := w.nested(dims[1:]); err != nil {
-			return err
-		}
+	w.begin(false)
+	for range dims[0] {
+		o.nested(w, dims[1:])
 	}
-	w.out = append(w.out, ']')
-	return nil
+	w.end()
 }
 
-func (w *writer) element(i int64) error {
-	switch w.t.GetDtype() {
-	case typespb.DataType_DT_FLOAT:
-		w.out = appendFloat(w.out, w.t.GetFloatVal()[i])
-	case typespb.DataType_DT_INT64:
-		w.out = strconv.AppendInt(w.out, w.t.GetInt64Val()[i], 10)
-	case typespb.DataType_DT_STRING:
-		s := w.t.GetStringVal()[i]
-		var v any = string(s)
-		if w.encode {
-			v = map[string]string{"b64": base64.StdEncoding.EncodeToString(s)}
+func classificationReply(r *servingpb.ClassificationResult) []byte {
+	w := &writer{}
+	w.begin(true)
+	w.key("results")
+	w.begin(false)
+	for _, c := range r.GetClassifications() {
+		w.inline = true
+		w.begin(false)
+		for _, class := range c.GetClasses() {
+			w.begin(false)
+			w.text([]byte(class.GetLabel()))
+			w.float(float64(class.GetScore()), 32)
+			w.end()
 		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		w.out = append(w.out, text...)
-	default:
-		return fmt.Errorf("type %v cannot be written", w.t.GetDtype())
+		w.end()
+		w.inline = false
 	}
-	return nil
+	w.end()
+	w.end()
+	return w.out
 }
 
-// appendFloat writes the shortest decimal that reads back to x, always with a
-// point or an exponent, and NaN and infinities as bare tokens.
-func appendFloat(b []byte, x float32) []byte {
-	f := float64(x)
-	switch {
-	case math.IsNaN(f):
-		return append(b, "NaN"...)
-	case math.IsInf(f, 1):
-		return append(b, "Infinity"...)
-	case math.IsInf(f, -1):
-		return append(b, "-Infinity"...)
+func regressionReply(r *servingpb.RegressionResult) []byte {
+	w := &writer{inline: true}
+	w.begin(true)
+	w.key("results")
+	w.begin(false)
+	for _, x := range r.GetRegressions() {
+		w.float(float64(x.GetValue()), 32)
 	}
-	begin := len(b)
-	b = strconv.AppendFloat(b, f, 'g', -1, 32)
-	for _, c := range b[begin:] {
-		if c == '.' || c == 'e' {
-			return b
-		}
-	}
-	return append(b, ".0"...)
+	w.end()
+	w.end()
+	return w.out
 }

@@ -1,234 +1,272 @@
 package serving
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
-	shapepb "github.com/wamuir/graft/tensorflow/core/framework/tensor_shape_go_proto"
-	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
 	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
 
-	"github.com/nasnet-go/nasnet/internal/imagegate"
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
-// predictRequest is the body of a :predict call, tensors still as text.
-type predictRequest struct {
-	signature string
-	instances []byte // row format
-	inputs    []byte // column format
+// request is the body of a POST: checked JSON, its values still text.
+type request struct {
+	root      []byte
+	fields    []member
+	signature string // signature_name; empty for the default one
 }
 
-func parsePredict(body []byte) (predictRequest, error) {
-	var r predictRequest
-	p := &parser{text: body}
-	if p.peek() != '{' {
-		return r, fmt.Errorf("JSON Value: Type: is not object")
+// parseRequest checks a body's syntax, all of it, and reads the signature's name.
+func parseRequest(body []byte) (request, error) {
+	var r request
+	if len(body) == 0 {
+		return r, fmt.Errorf("JSON Parse error: The document is empty")
 	}
-	err := p.fields(func(key string) error {
-		var err error
-		switch key {
-		case "signature_name":
-			r.signature, err = p.str()
-		case "instances":
-			r.instances, err = p.span(maxRank + maxNesting)
-		case "inputs":
-			r.inputs, err = p.span(maxRank + maxNesting)
-		default:
-			_, err = p.span(maxNesting)
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return r, err
-	case p.peek() != 0:
-		return r, p.fail("The document root must not be followed by other values")
-	case r.instances == nil && r.inputs == nil:
-		return r, fmt.Errorf("Missing 'inputs' or 'instances' key")
-	case r.instances != nil && r.inputs != nil:
-		return r, fmt.Errorf("Not formatted correctly: both 'inputs' and 'instances' are given")
-	}
-	return r, nil
-}
-
-// tensors turns the body into the signature's inputs, checked against it.
-func (r predictRequest) tensors(sig *corepb.SignatureDef, maxPixels int64) (map[string]*tensorpb.TensorProto, error) {
-	var texts map[string][]byte
 	var err error
-	if r.instances != nil {
-		texts, err = columns(r.instances, sig)
-	} else {
-		texts, err = named(r.inputs, sig)
+	if r.root, r.fields, err = (&scanner{text: body}).document(); err != nil {
+		return r, err
 	}
+	if r.root[0] != '{' {
+		return r, r.malformed("Is not object")
+	}
+	if name, ok := r.field("signature_name"); ok {
+		if name[0] != '"' {
+			return r, r.malformed("not formatted correctly. 'signature_name' key must be a string value.")
+		}
+		r.signature, err = unquote(name)
+	}
+	return r, err
+}
+
+// malformed is an error about the whole document.
+func (r request) malformed(format string, args ...any) error {
+	return fmt.Errorf("JSON Value: %s %s", (&scanner{text: r.root}).excerpt(), fmt.Sprintf(format, args...))
+}
+
+// field finds the first field of a name.
+func (r request) field(key string) ([]byte, bool) {
+	for _, m := range r.fields {
+		if m.key == key {
+			return m.value, true
+		}
+	}
+	return nil, false
+}
+
+// values are the inputs of a :predict body, in row format ("instances") or in
+// column format ("inputs").
+func (r request) values() (text []byte, rows bool, err error) {
+	instances, rows := r.field("instances")
+	inputs, columns := r.field("inputs")
+	switch {
+	case rows && columns:
+		return nil, false, r.malformed("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ")
+	case rows && instances[0] != '[':
+		return nil, false, r.malformed("Expecting 'instances' to be an list/array")
+	case rows && isEmptyList(instances):
+		return nil, false, r.malformed("No values in 'instances' array")
+	case rows:
+		return instances, true, nil
+	case columns:
+		return inputs, false, nil
+	}
+	return nil, false, fmt.Errorf("Missing 'inputs' or 'instances' key")
+}
+
+func isEmptyList(text []byte) bool { return (&scanner{text: text, at: 1}).peek() == ']' }
+
+// tensors turns a :predict body into the inputs of a signature. Types are the
+// signature's; shapes are those that the text has.
+func (r request) tensors(sig *corepb.SignatureDef, l *lease) (inputs map[string]*tensorpb.TensorProto, rows bool, err error) {
+	text, rows, err := r.values()
+	if err != nil {
+		return nil, false, err
+	}
+	in := inputReader{sig: sig.GetInputs(), builders: map[string]*builder{}, shapes: map[string]shape{}}
+	for name, info := range in.sig {
+		b := &builder{dtype: info.GetDtype()}
+		if size := tensorproto.Size(b.dtype); size > 0 {
+			// No more elements than the text has commas, and one.
+			need := (bytes.Count(text, []byte{','}) + 1) * size
+			if err := l.take(int64(need)); err != nil {
+				return nil, false, err
+			}
+			if len(in.sig) == 1 {
+				b.content = make([]byte, 0, need)
+			}
+		}
+		in.builders[name] = b
+	}
+	if rows {
+		inputs, err = in.rows(text)
+	} else {
+		inputs, err = in.columns(text)
+	}
+	return inputs, rows, err
+}
+
+// inputReader reads the inputs of one request.
+type inputReader struct {
+	sig      map[string]*corepb.TensorInfo
+	builders map[string]*builder
+	shapes   map[string]shape // of one instance
+}
+
+// only is the single input's name.
+func (in inputReader) only() string {
+	for name := range in.sig {
+		return name
+	}
+	return ""
+}
+
+// columns reads an object of inputs, or the only input's value.
+func (in inputReader) columns(text []byte) (map[string]*tensorpb.TensorProto, error) {
+	c := &scanner{text: text}
+	out := map[string]*tensorpb.TensorProto{}
+	if !c.isObject() {
+		if len(in.sig) > 1 {
+			return nil, fmt.Errorf("inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map")
+		}
+		b := in.builders[in.only()]
+		s, err := b.item(c)
+		out[in.only()] = b.proto(s.list())
+		return out, err
+	}
+	_, fields, err := c.document()
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]*tensorpb.TensorProto{}
-	for name, info := range sig.GetInputs() {
-		text, ok := texts[name]
+	for _, m := range fields {
+		if out[m.key] != nil {
+			return nil, fmt.Errorf("The input: %s stands twice in the 'inputs' object.", clip(m.key))
+		}
+		b, ok := in.builders[m.key]
 		if !ok {
-			return nil, fmt.Errorf("the input %q of the signature is missing", name)
+			continue // as TensorFlow Serving does
 		}
-		if out[name], err = toProto(name, text, info, maxPixels); err != nil {
-			return nil, err
-		}
-	}
-	for name := range texts {
-		if _, ok := sig.GetInputs()[name]; !ok {
-			return nil, fmt.Errorf("the signature has no input %q", clip(name))
-		}
-	}
-	return out, nil
-}
-
-// named reads the column format: an object of inputs, or the only input's value.
-func named(text []byte, sig *corepb.SignatureDef) (map[string][]byte, error) {
-	p := &parser{text: text}
-	if p.peek() == '{' && !isBytes(text) {
-		out := map[string][]byte{}
-		return out, p.fields(func(key string) error {
-			v, err := p.span(maxRank + 2)
-			out[key] = v
-			return err
-		})
-	}
-	name, err := only(sig)
-	return map[string][]byte{name: text}, err
-}
-
-func isBytes(text []byte) bool {
-	p := &parser{text: text}
-	p.at = 0
-	if !p.take('{') {
-		return false
-	}
-	key, err := p.str()
-	return err == nil && key == "b64"
-}
-
-func only(sig *corepb.SignatureDef) (string, error) {
-	for name := range sig.GetInputs() {
-		if len(sig.GetInputs()) == 1 {
-			return name, nil
-		}
-	}
-	return "", fmt.Errorf("the signature has %d inputs: each value must be an object that names them", len(sig.GetInputs()))
-}
-
-// columns turns the row format, a list with one entry an example, into one text
-// an input. With a single input the list is that input's tensor already.
-func columns(text []byte, sig *corepb.SignatureDef) (map[string][]byte, error) {
-	p := &parser{text: text}
-	if !p.take('[') {
-		return nil, fmt.Errorf("'instances' must be a list")
-	}
-	if p.peek() == ']' {
-		return nil, fmt.Errorf("'instances' is an empty list")
-	}
-	if p.peek() != '{' || isBytes(text[p.at:]) {
-		name, err := only(sig)
-		return map[string][]byte{name: text}, err
-	}
-	lists := map[string]*strings.Builder{}
-	for row := 0; ; row++ {
-		seen := 0
-		err := p.fields(func(key string) error {
-			v, err := p.span(maxRank + 2)
-			if err != nil {
-				return err
-			}
-			b, ok := lists[key]
-			if !ok {
-				if row > 0 {
-					return fmt.Errorf("instance %d names the input %q, earlier ones do not", row, clip(key))
-				}
-				b = &strings.Builder{}
-				b.WriteByte('[')
-				lists[key] = b
-			} else if row > 0 {
-				b.WriteByte(',')
-			}
-			seen++
-			b.Write(v)
-			return nil
-		})
-		if err == nil && seen != len(lists) {
-			err = fmt.Errorf("instance %d does not have the inputs of the first one", row)
-		}
+		s, err := b.item(&scanner{text: m.value})
 		if err != nil {
 			return nil, err
 		}
-		if p.take(']') {
-			break
-		}
-		if err := p.want(','); err != nil {
-			return nil, err
-		}
+		out[m.key] = b.proto(s.list())
 	}
-	out := map[string][]byte{}
-	for name, b := range lists {
-		out[name] = []byte(b.String() + "]")
+	for _, name := range slices.Sorted(maps.Keys(in.sig)) {
+		if out[name] == nil {
+			return nil, fmt.Errorf("Missing named input: %s in 'inputs' object.", name)
+		}
 	}
 	return out, nil
 }
 
-// toProto parses one input and holds it against the signature's type and shape.
-func toProto(name string, text []byte, info *corepb.TensorInfo, maxPixels int64) (*tensorpb.TensorProto, error) {
-	switch info.GetDtype() {
-	case typespb.DataType_DT_STRING, typespb.DataType_DT_FLOAT, typespb.DataType_DT_UINT8:
-	default:
-		return nil, fmt.Errorf("input %q: tensors of type %v are not served", name, info.GetDtype())
+func (in inputReader) names() string {
+	return strings.Join(slices.Sorted(maps.Keys(in.sig)), ",")
+}
+
+// rows reads a list with one entry an example: a value, or an object of them.
+func (in inputReader) rows(text []byte) (map[string]*tensorpb.TensorProto, error) {
+	c := &scanner{text: text, at: 1}
+	named := c.isObject()
+	if !named && len(in.sig) > 1 {
+		return nil, fmt.Errorf("instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map")
 	}
-	t, err := tensorOf(text, info.GetDtype() == typespb.DataType_DT_STRING)
+	n := int64(0)
+	for ; ; n++ {
+		switch object := c.isObject(); {
+		case named && !object:
+			return nil, fmt.Errorf("Expecting object but got list at item %d of input list", n)
+		case !named && object:
+			return nil, fmt.Errorf("Expecting value/list but got object at item %d of input list", n)
+		case named:
+			if err := in.row(c, n); err != nil {
+				return nil, err
+			}
+		default:
+			if err := in.item(c, in.only()); err != nil {
+				return nil, asInvalid(err, fmt.Sprintf("Failed to process element: %d of 'instances' list. Error: INVALID_ARGUMENT: ", n))
+			}
+		}
+		end := c.peek() == ']'
+		c.at++ // the comma or the bracket
+		if end {
+			break
+		}
+	}
+	out := map[string]*tensorpb.TensorProto{}
+	for name, b := range in.builders {
+		out[name] = b.proto(append([]int64{n + 1}, in.shapes[name].list()...))
+	}
+	return out, nil
+}
+
+// row reads an object of inputs, the n-th.
+func (in inputReader) row(c *scanner, n int64) error {
+	text, fields, err := c.document()
 	if err != nil {
-		return nil, fmt.Errorf("input %q: %w", name, err)
+		return err
 	}
-	dims := info.GetTensorShape().GetDim()
-	fits := info.GetTensorShape().GetUnknownRank() || len(dims) == len(t.shape)
-	for i, d := range dims {
-		fits = fits && (d.GetSize() < 0 || d.GetSize() == t.shape[i])
-	}
-	if !fits {
-		return nil, fmt.Errorf("input %q: shape %v; the signature wants %s", name, t.shape, shapeText(info.GetTensorShape()))
-	}
-	for i, s := range t.strings {
-		if !strings.HasSuffix(name, "_bytes") {
-			break
+	seen := map[string]bool{}
+	for _, m := range fields {
+		err := error(nil)
+		switch {
+		case in.sig[m.key] == nil:
+			err = fmt.Errorf("JSON object: does not have named input: %s", clip(m.key))
+		case seen[m.key]:
+			err = fmt.Errorf("JSON object: has the named input: %s twice", clip(m.key))
+		default:
+			err = in.item(&scanner{text: m.value}, m.key)
 		}
-		if _, err := imagegate.Inspect(s, maxPixels); err != nil {
-			return nil, fmt.Errorf("input %q, image %d: %w", name, i, err)
+		if err != nil {
+			return asInvalid(err, fmt.Sprintf("Failed to process element: %d key: %s of 'instances' list. Error: INVALID_ARGUMENT: ", n, clip(m.key)))
 		}
+		seen[m.key] = true
 	}
-	p := &tensorpb.TensorProto{Dtype: info.GetDtype(), TensorShape: &shapepb.TensorShapeProto{}, FloatVal: t.floats, StringVal: t.strings}
-	for _, d := range t.shape {
-		p.TensorShape.Dim = append(p.TensorShape.Dim, &shapepb.TensorShapeProto_Dim{Size: d})
+	if len(seen) != len(in.sig) {
+		return fmt.Errorf("Failed to process element: %d of 'instances' list. JSON object: %s keys must be equal to: %s",
+			n, (&scanner{text: text}).excerpt(), in.names())
 	}
-	if info.GetDtype() == typespb.DataType_DT_UINT8 {
-		p.FloatVal = nil
-		if p.TensorContent, err = pixels(t.floats); err != nil {
-			return nil, fmt.Errorf("input %q: %w", name, err)
-		}
-	}
-	return p, nil
+	return nil
 }
 
-// pixels are numbers as the bytes they must be.
-func pixels(numbers []float32) ([]byte, error) {
-	out := make([]byte, len(numbers))
-	for i, x := range numbers {
-		if !(x >= 0 && x <= 255) || x != float32(byte(x)) {
-			return nil, fmt.Errorf("element %d is %g; pixels are whole numbers from 0 to 255", i, x)
-		}
-		out[i] = byte(x)
+// item adds one example to an input; all examples have one shape.
+func (in inputReader) item(c *scanner, name string) error {
+	s, err := in.builders[name].item(c)
+	if err != nil {
+		return err
 	}
-	return out, nil
+	first, ok := in.shapes[name]
+	switch {
+	case !ok:
+		if s.rank == maxRank {
+			return fmt.Errorf("Encountered a tensor of more than %d dimensions", maxRank)
+		}
+		in.shapes[name] = s
+	case first.elements() != s.elements():
+		return fmt.Errorf("Expecting tensor size: %d but got: %d", first.elements(), s.elements())
+	case first != s:
+		return fmt.Errorf("Expecting shape %s but got: %s", first, s)
+	}
+	return nil
 }
 
-func shapeText(s *shapepb.TensorShapeProto) string {
-	parts := make([]string, len(s.GetDim()))
-	for i, d := range s.GetDim() {
-		parts[i] = fmt.Sprint(d.GetSize())
+// isObject reports whether the value at the cursor is an object, and not one
+// that stands for bytes.
+func (s *scanner) isObject() bool {
+	if s.peek() != '{' {
+		return false
 	}
-	return "[" + strings.Join(parts, " ") + "]"
+	_, bytes := (&scanner{text: s.text, at: s.at}).base64()
+	return !bytes
+}
+
+// clip shortens a name for a message.
+func clip(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
 }

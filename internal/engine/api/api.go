@@ -16,6 +16,7 @@ const (
 	FirstStep    = "first-step"    // time from process start to the end of the first training step
 	InputRate    = "input-rate"    // time an input pipeline
 	InferRate    = "infer-rate"    // time networks that run forward
+	SessionRate  = "session-rate"  // time a SavedModel without a server around it
 	Show         = "show"          // write images as the network sees them
 	Doctor       = "doctor"        // TensorFlow's version and devices
 	Abort        = "abort"         // kill itself with SIGABRT: for tests of the supervision
@@ -337,6 +338,24 @@ type ServeRequest struct {
 	Name     string  `json:"name"`
 	Version  int64   `json:"version"`
 	Threads  Threads `json:"threads"`
+}
+
+// SessionRateRequest asks how fast a SavedModel answers, without a server.
+type SessionRateRequest struct {
+	ModelDir  string   `json:"model_dir"`
+	Signature string   `json:"signature"`
+	Batch     int      `json:"batch"`            // rows of a run
+	Encoded   [][]byte `json:"encoded"`          // images for an input of strings, taken in turn
+	Floats    bool     `json:"floats,omitempty"` // the input takes float32, drawn at random
+	Callers   int      `json:"callers"`          // that run it at once
+	Seconds   float64  `json:"seconds"`          // of the measurement, after as many runs as callers to warm up
+	Threads   Threads  `json:"threads"`
+}
+
+// SessionRateResult is what was measured.
+type SessionRateResult struct {
+	ImagesPerSecond float64 `json:"images_per_second"`
+	Runs            int     `json:"runs"`
 }
 
 // FirstStepRequest is a child to be trained for one step.

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/nasnet-go/nasnet/savedmodel/serving"
+	"github.com/nasnet-go/nasnet/savedmodel/serving/rpc"
+)
+
+// servedProcess is a server of this program's in a process of its own.
+type servedProcess struct {
+	cmd  *exec.Cmd
+	doc  servingDocument
+	http *http.Client
+	conn *grpc.ClientConn
+	out  io.ReadCloser
+}
+
+// startServed runs this program's `serve` on free ports and returns when it serves.
+func startServed(ctx context.Context, stderr io.Writer, base string, args ...string) (*servedProcess, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return startServedBy(ctx, self, stderr, append([]string{"--model_base_path", base, "--log-level", "error"}, args...)...)
+}
+
+// startServedBy is the same for any copy of this program, and flags that name the
+// models.
+func startServedBy(ctx context.Context, program string, stderr io.Writer, args ...string) (*servedProcess, error) {
+	cmd := exec.CommandContext(ctx, program, append([]string{"serve", "--json", "--rest_api_port", "0", "--port", "0"}, args...)...)
+	cmd.Stderr = stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	p := &servedProcess{cmd: cmd}
+	var err error
+	if p.out, err = cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if err := json.NewDecoder(p.out).Decode(&p.doc); err != nil {
+		return nil, errors.Join(fmt.Errorf("the server did not start: %w", err), cmd.Wait())
+	}
+	p.http = &http.Client{Transport: &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256}}
+	p.conn, err = grpc.NewClient(p.doc.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(16<<20), grpc.WithInitialConnWindowSize(16<<20), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+	return p, err
+}
+
+// stop ends the server, which must drain and succeed.
+func (p *servedProcess) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return p.wait()
+}
+
+// wait waits for a server that was told to end.
+func (p *servedProcess) wait() error {
+	if p.conn != nil {
+		_ = p.conn.Close()
+	}
+	p.http.CloseIdleConnections()
+	_, _ = io.Copy(io.Discard, p.out)
+	return p.cmd.Wait()
+}
+
+func (p *servedProcess) rest() serving.Client {
+	return serving.Client{URL: p.doc.REST, Model: "default", HTTP: p.http}
+}
+
+func (p *servedProcess) rpc() rpc.Client { return rpc.Client{Conn: p.conn} }
+
+// children are the process ids of its engines. The kernel lists them by the
+// thread that started them.
+func (p *servedProcess) children() ([]int, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+	if err != nil {
+		return nil, err
+	}
+	var list []int
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// resident is a process's memory in bytes; shared libraries that it has touched count.
+func resident(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		return 0, fmt.Errorf("/proc/%d/statm: %w", pid, err)
+	}
+	return pages * int64(os.Getpagesize()), nil
+}
