@@ -296,26 +296,3 @@ func BenchmarkWire(b *testing.B) {
 		})
 	}
 }
-
-// A request between front and engine: numbers in tensor_content against numbers
-// in float_val, both ways through the codec.
-func BenchmarkWire(b *testing.B) {
-	content := &tensorProto{Dtype: float, TensorShape: tensorproto.Shape([]int64{16, 224, 224, 3}), TensorContent: make([]byte, 4*16*224*224*3)}
-	values := numbers([]int64{16, 224, 224, 3}, make([]float32, 16*224*224*3)...)
-	for name, t := range map[string]*tensorProto{"content": content, "values": values} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(content.TensorContent)))
-			b.ReportAllocs()
-			for b.Loop() {
-				raw, err := proto.Marshal(&servingpb.PredictRequest{Inputs: map[string]*tensorProto{"images": t}})
-				if err != nil {
-					b.Fatal(err)
-				}
-				var back servingpb.PredictRequest
-				if err := proto.Unmarshal(raw, &back); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
