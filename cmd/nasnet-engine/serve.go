@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -22,10 +23,15 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
-// backend answers predictions with one loaded SavedModel.
+// backend answers predictions with one loaded SavedModel, one run at a time:
+// TensorFlow 2.18's oneDNN kernels corrupt the heap when a session is run by many
+// threads at once (16 callers of serving_bytes end in SIGSEGV or SIGABRT within
+// seconds; with TF_ENABLE_ONEDNN_OPTS=0 they do not), and a run has all the
+// threads there are anyway. Messages are converted meanwhile.
 type backend struct {
-	r api.ServeRequest
-	m *savedmodel.Model
+	r   api.ServeRequest
+	m   *savedmodel.Model
+	run *sync.Mutex
 }
 
 // serveBackend answers on the socket until the front stops it. It says "ready"
@@ -41,7 +47,7 @@ func serveBackend(ctx context.Context, r api.ServeRequest, emit emitter) (struct
 		return struct{}{}, fmt.Errorf("serve-backend: %w", err)
 	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32))
-	rpc.Register(s, backend{r, m})
+	rpc.Register(s, backend{r, m, new(sync.Mutex)})
 	stop := context.AfterFunc(ctx, s.GracefulStop)
 	defer stop()
 	emit(engine.Note("ready"))
@@ -52,7 +58,7 @@ func serveBackend(ctx context.Context, r api.ServeRequest, emit emitter) (struct
 }
 
 // Predict runs a signature; without a name, the default one.
-func (b backend) Predict(_ context.Context, r *servingpb.PredictRequest) (*servingpb.PredictResponse, error) {
+func (b backend) Predict(ctx context.Context, r *servingpb.PredictRequest) (*servingpb.PredictResponse, error) {
 	name := r.GetModelSpec().GetSignatureName()
 	if name == "" {
 		name = defaultSignature
@@ -69,7 +75,10 @@ func (b backend) Predict(_ context.Context, r *servingpb.PredictRequest) (*servi
 	if len(r.GetOutputFilter()) > 0 {
 		want = r.GetOutputFilter()
 	}
-	names, values, err := b.m.Run(name, inputs, want)
+	names, values, err := b.runAlone(ctx, name, inputs, want)
+	if ctx.Err() != nil {
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -82,4 +91,15 @@ func (b backend) Predict(_ context.Context, r *servingpb.PredictRequest) (*servi
 		}
 	}
 	return out, nil
+}
+
+// runAlone runs a signature when its turn has come, unless nobody waits for the
+// answer any more.
+func (b backend) runAlone(ctx context.Context, name string, inputs map[string]*tfgraph.Value, want []string) ([]string, []*tfgraph.Value, error) {
+	b.run.Lock()
+	defer b.run.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	return b.m.Run(name, inputs, want)
 }

@@ -27,10 +27,10 @@ import (
 // rowEngine computes, row by row, the sum of "x" and the text of "s" turned
 // round. A negative element fails the whole batch, as a bad image does.
 type rowEngine struct {
-	runs, largest atomic.Int64
-	sizes         sync.Map      // of batches
-	gate          chan struct{} // a token a run, where it is set
-	dies          atomic.Bool
+	runs  atomic.Int64
+	sizes sync.Map      // of batches
+	gate  chan struct{} // a token a run, where it is set
+	dies  atomic.Bool
 }
 
 func openInfo(t typespb.DataType, dims ...int64) *corepb.TensorInfo {

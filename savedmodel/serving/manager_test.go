@@ -25,7 +25,6 @@ import (
 // it was asked.
 type fakeEngine struct {
 	id      versionID
-	asked   atomic.Int64
 	stopped atomic.Bool
 	block   chan struct{} // Predict waits for it, where it is set
 	badly   *atomic.Int64 // answers after the end
