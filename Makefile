@@ -10,7 +10,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 BENCH   ?= first-step
 # What tests and benchmarks compare with. tf_keras goes without its dependencies: they name another TensorFlow.
 PEERS   := tensorflow-cpu==2.18.1 keras==3.15.1 numpy==2.0.2 scikit-learn==1.7.2 statsmodels==0.14.5
-PEERS_ALONE := tf_keras==2.18.0
+PEERS_ALONE := tf_keras==2.18.0 tensorflow-serving-api==2.18.1
 TESTARGS ?=
 
 LIBTF := CGO_ENABLED=0 $(GO) run ./internal/libtf/cmd/libtf
