@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"runtime"
 	"sync"
 
 	tf "github.com/wamuir/graft/tensorflow"
@@ -99,6 +100,7 @@ func bitcast(v *Value, to DataType) (*Value, error) {
 
 // ToBytes returns a copy of a value's numbers, as FromBytes takes them.
 func ToBytes(v *Value) ([]byte, error) {
+	defer runtime.KeepAlive(v) // see Data
 	size, ok := numberSizes[v.DataType()]
 	if !ok {
 		return nil, fmt.Errorf("tfgraph: a value of type %d is not made of numbers", v.DataType())
@@ -153,6 +155,7 @@ func StringsOf(list []string, shape ...int64) (*Value, error) {
 
 // StringList returns a string value's elements, row-major.
 func StringList(v *Value) ([]string, error) {
+	defer runtime.KeepAlive(v) // see Data
 	if v.DataType() != String {
 		return nil, fmt.Errorf("tfgraph: value is of type %d, not of strings", v.DataType())
 	}

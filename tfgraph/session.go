@@ -172,6 +172,7 @@ func (s *Session) Scalars(feeds Feeds, fetches []Tensor, targets ...Operation) (
 		}
 		values[i] = f
 	}
+	runtime.KeepAlive(out) // see Data
 	return values, nil
 }
 

@@ -3,6 +3,7 @@ package tfgraph
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	tf "github.com/wamuir/graft/tensorflow"
@@ -62,6 +63,7 @@ func dtypeOf[T Number]() DataType {
 // Data returns a copy of v's elements, row-major. It fails if they are of
 // another type.
 func Data[T Number](v *Value) ([]T, error) {
+	defer runtime.KeepAlive(v) // graft reads C memory that v's finalizer frees, without holding v
 	if v.DataType() != dtypeOf[T]() {
 		return nil, fmt.Errorf("tfgraph: value is of type %d, not %T", v.DataType(), *new(T))
 	}

@@ -58,6 +58,9 @@ func (a *app) serveCommand() *cobra.Command {
 
 // serve runs a server until it is told to end.
 func (a *app) serve(ctx context.Context, o serving.Options) error {
+	if err := o.Validate(); err != nil { // wrong flags are told first, engine or not
+		return usagef("%v", err)
+	}
 	launcher, err := a.launcher(ctx, configs.Engine{})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,16 +31,23 @@ type servedProcess struct {
 	out  io.ReadCloser
 }
 
-// startServed runs `nasnet serve` on free ports and returns when it serves.
+// startServed runs this program's `serve` on free ports and returns when it serves.
 func startServed(ctx context.Context, stderr io.Writer, base string, args ...string) (*servedProcess, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, append([]string{"serve", "--json", "--model_base_path", base, "--rest_api_port", "0", "--port", "0", "--log-level", "error"}, args...)...)
+	return startServedBy(ctx, self, stderr, append([]string{"--model_base_path", base, "--log-level", "error"}, args...)...)
+}
+
+// startServedBy is the same for any copy of this program, and flags that name the
+// models.
+func startServedBy(ctx context.Context, program string, stderr io.Writer, args ...string) (*servedProcess, error) {
+	cmd := exec.CommandContext(ctx, program, append([]string{"serve", "--json", "--rest_api_port", "0", "--port", "0"}, args...)...)
 	cmd.Stderr = stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	p := &servedProcess{cmd: cmd}
+	var err error
 	if p.out, err = cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
@@ -57,13 +65,18 @@ func startServed(ctx context.Context, stderr io.Writer, base string, args ...str
 
 // stop ends the server, which must drain and succeed.
 func (p *servedProcess) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return p.wait()
+}
+
+// wait waits for a server that was told to end.
+func (p *servedProcess) wait() error {
 	if p.conn != nil {
 		_ = p.conn.Close()
 	}
 	p.http.CloseIdleConnections()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
 	_, _ = io.Copy(io.Discard, p.out)
 	return p.cmd.Wait()
 }
@@ -74,19 +87,26 @@ func (p *servedProcess) rest() serving.Client {
 
 func (p *servedProcess) rpc() rpc.Client { return rpc.Client{Conn: p.conn} }
 
-// children are the process ids of its engines.
+// children are the process ids of its engines. The kernel lists them by the
+// thread that started them.
 func (p *servedProcess) children() ([]int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.cmd.Process.Pid, p.cmd.Process.Pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
 	if err != nil {
 		return nil, err
 	}
 	var list []int
-	for _, field := range strings.Fields(string(text)) {
-		n, err := strconv.Atoi(field)
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, err
+			continue // the thread has ended
 		}
-		list = append(list, n)
+		for _, field := range strings.Fields(string(text)) {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			list = append(list, n)
+		}
 	}
 	return list, nil
 }

@@ -81,8 +81,9 @@ func (o Options) fill() Options {
 	return o
 }
 
-// validate tells all faults at once.
-func (o Options) validate() error {
+// Validate tells all faults at once.
+func (o Options) Validate() error {
+	o = o.fill()
 	var errs []error
 	fault := func(bad bool, format string, args ...any) {
 		if bad {
@@ -99,7 +100,8 @@ func (o Options) validate() error {
 	if o.Batching != nil {
 		errs = append(errs, o.Batching.faults()...)
 	}
-	return errors.Join(errs...)
+	_, err := o.tlsConfig()
+	return errors.Join(append(errs, err)...)
 }
 
 // models reads which models are to be served.

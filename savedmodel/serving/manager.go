@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -191,7 +190,7 @@ func (m *manager) Reload(ctx context.Context, config *configpb.ModelServerConfig
 	m.mu.Lock()
 	m.replace(list)
 	m.mu.Unlock()
-	failed := m.settled(ctx, slices.Collect(maps.Keys(list)))
+	failed := m.settled(ctx, list)
 	return errors.Join(failed, m.label(list))
 }
 
@@ -221,15 +220,16 @@ func (m *manager) replace(list map[string]*model) {
 	}
 }
 
-// settled waits until each model has a version available, or cannot have one.
-func (m *manager) settled(ctx context.Context, names []string) error {
+// settled waits until each model has a version available, or cannot have one, and
+// the same of versions with labels.
+func (m *manager) settled(ctx context.Context, list map[string]*model) error {
 	for {
 		m.mu.Lock()
 		changed := m.changed
 		waiting, failures := false, []string{}
-		for _, name := range names {
+		for name, mod := range list {
 			settled, why := m.models[name].settled()
-			waiting = waiting || !settled
+			waiting = waiting || !settled || m.models[name].awaits(mod.labels)
 			failures = append(failures, why...)
 		}
 		m.mu.Unlock()
@@ -264,6 +264,17 @@ func (mod *model) settled() (bool, []string) {
 		why = append(why, v.err.Error())
 	}
 	return true, why
+}
+
+// awaits reports whether a version with a label is still to be loaded.
+func (mod *model) awaits(labels map[string]int64) bool {
+	for _, n := range labels {
+		v := mod.versions[n]
+		if _, wanted := mod.wanted[n]; wanted && (v == nil || v.state != stateAvailable && !v.failed) {
+			return true
+		}
+	}
+	return false
 }
 
 // labelsExist refuses labels of versions that are not, and will not be, there.

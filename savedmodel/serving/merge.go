@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -9,6 +8,8 @@ import (
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
 	shapepb "github.com/wamuir/graft/tensorflow/core/framework/tensor_shape_go_proto"
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
+
+	"github.com/nasnet-go/nasnet/internal/tensorproto"
 )
 
 // rowsOf is a tensor's first dimension and the elements of one row.
@@ -140,52 +141,13 @@ func sameLists(all []*tensorpb.TensorProto, out *tensorpb.TensorProto) bool {
 	return floats || ints
 }
 
-// content is a tensor's values as TensorFlow keeps them in memory: little-endian,
-// without gaps.
+// content is a tensor's values as TensorFlow keeps them in memory, as many as its
+// shape says.
 func content(t *tensorpb.TensorProto) ([]byte, error) {
 	rows, row, ok := rowsOf(t)
-	n := rows * row
-	if c := t.GetTensorContent(); len(c) > 0 || !ok || n == 0 {
-		return c, nil
+	raw, err := tensorproto.Numbers(t)
+	if want := rows * row * tensorproto.Size(t.GetDtype()); err == nil && (!ok || len(raw) != want) {
+		err = fmt.Errorf("%d bytes of type %s for a shape of %d", len(raw), tensorproto.Name(t.GetDtype()), want)
 	}
-	var out []byte
-	var length int
-	switch t.GetDtype() {
-	case typespb.DataType_DT_FLOAT:
-		length, out = len(t.GetFloatVal()), packed(t.GetFloatVal(), 4, func(b []byte, x float32) { binary.LittleEndian.PutUint32(b, math.Float32bits(x)) })
-	case typespb.DataType_DT_DOUBLE:
-		length, out = len(t.GetDoubleVal()), packed(t.GetDoubleVal(), 8, func(b []byte, x float64) { binary.LittleEndian.PutUint64(b, math.Float64bits(x)) })
-	case typespb.DataType_DT_INT64:
-		length, out = len(t.GetInt64Val()), packed(t.GetInt64Val(), 8, func(b []byte, x int64) { binary.LittleEndian.PutUint64(b, uint64(x)) })
-	case typespb.DataType_DT_UINT64:
-		length, out = len(t.GetUint64Val()), packed(t.GetUint64Val(), 8, func(b []byte, x uint64) { binary.LittleEndian.PutUint64(b, x) })
-	case typespb.DataType_DT_UINT32:
-		length, out = len(t.GetUint32Val()), packed(t.GetUint32Val(), 4, func(b []byte, x uint32) { binary.LittleEndian.PutUint32(b, x) })
-	case typespb.DataType_DT_INT32:
-		length, out = len(t.GetIntVal()), packed(t.GetIntVal(), 4, func(b []byte, x int32) { binary.LittleEndian.PutUint32(b, uint32(x)) })
-	case typespb.DataType_DT_INT16, typespb.DataType_DT_UINT16:
-		length, out = len(t.GetIntVal()), packed(t.GetIntVal(), 2, func(b []byte, x int32) { binary.LittleEndian.PutUint16(b, uint16(x)) })
-	case typespb.DataType_DT_HALF, typespb.DataType_DT_BFLOAT16:
-		length, out = len(t.GetHalfVal()), packed(t.GetHalfVal(), 2, func(b []byte, x int32) { binary.LittleEndian.PutUint16(b, uint16(x)) })
-	case typespb.DataType_DT_INT8, typespb.DataType_DT_UINT8:
-		length, out = len(t.GetIntVal()), packed(t.GetIntVal(), 1, func(b []byte, x int32) { b[0] = byte(x) })
-	case typespb.DataType_DT_BOOL:
-		length, out = len(t.GetBoolVal()), packed(t.GetBoolVal(), 1, func(b []byte, x bool) {
-			if x {
-				b[0] = 1
-			}
-		})
-	}
-	if length != n {
-		return nil, fmt.Errorf("%d values of type %v for %d elements", length, t.GetDtype(), n)
-	}
-	return out, nil
-}
-
-func packed[T any](values []T, size int, put func([]byte, T)) []byte {
-	out := make([]byte, size*len(values))
-	for i, x := range values {
-		put(out[size*i:], x)
-	}
-	return out
+	return raw, err
 }

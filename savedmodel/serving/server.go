@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"math"
 	"net"
 	"net/http"
@@ -57,7 +58,7 @@ type Server struct {
 // is an error when its retries are spent. Call Shutdown in the end.
 func Start(ctx context.Context, o Options, starter Starter) (*Server, error) {
 	o = o.fill()
-	if err := o.validate(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	config, err := o.models()
@@ -140,14 +141,15 @@ func (s *Server) unlisten() {
 }
 
 // serveREST answers HTTP. A client has ten seconds for its headers and the
-// timeout of a call for its body; so long may an answer take to be read, too.
+// timeout of a call for everything that it sends; an answer may take as long to be
+// read.
 func (s *Server) serveREST() {
 	if s.rest == nil {
 		return
 	}
 	s.http = &http.Server{
-		Handler: s.handler(), TLSConfig: s.tls, ErrorLog: nil,
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10*time.Second + s.o.RESTTimeout, WriteTimeout: 10*time.Second + 2*s.o.RESTTimeout,
+		Handler: s.handler(), TLSConfig: s.tls, ErrorLog: log.New(s.o.Log, "", 0),
+		ReadHeaderTimeout: min(10*time.Second, s.o.RESTTimeout), ReadTimeout: s.o.RESTTimeout, WriteTimeout: 10*time.Second + 3*s.o.RESTTimeout,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	go func() {
