@@ -17,6 +17,12 @@ func PlaceholderWithDefault(s *Scope, name string, x Tensor) Tensor {
 	return s.AddNamed(name, "PlaceholderWithDefault", Attrs{"shape": Shape(x.Shape())}, x).Output(0)
 }
 
+// EnsureShape is x, whose shape is checked once more when it is computed. Graph
+// optimization fuses nothing across it.
+func EnsureShape(s *Scope, x Tensor) Tensor {
+	return s.One("EnsureShape", Attrs{"shape": Shape(x.Shape())}, x)
+}
+
 // ConstValue is a constant with the given content.
 func ConstValue(s *Scope, v *Value) Tensor {
 	if v == nil {

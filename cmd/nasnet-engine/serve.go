@@ -23,15 +23,11 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
-// backend answers predictions with one loaded SavedModel, one run at a time:
-// TensorFlow 2.18's oneDNN kernels corrupt the heap when a session is run by many
-// threads at once (16 callers of serving_bytes end in SIGSEGV or SIGABRT within
-// seconds; with TF_ENABLE_ONEDNN_OPTS=0 they do not), and a run has all the
-// threads there are anyway. Messages are converted meanwhile.
+// backend answers predictions with one loaded SavedModel.
 type backend struct {
 	r   api.ServeRequest
 	m   *savedmodel.Model
-	run *sync.Mutex
+	run *sync.Mutex // nil: runs may be at the same time (savedmodel.Model.OneRunAtATime)
 }
 
 // serveBackend answers on the socket until the front stops it. It says "ready"
@@ -47,7 +43,11 @@ func serveBackend(ctx context.Context, r api.ServeRequest, emit emitter) (struct
 		return struct{}{}, fmt.Errorf("serve-backend: %w", err)
 	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32))
-	rpc.Register(s, backend{r, m, new(sync.Mutex)})
+	b := backend{r: r, m: m}
+	if m.OneRunAtATime {
+		b.run = new(sync.Mutex)
+	}
+	rpc.Register(s, b)
 	stop := context.AfterFunc(ctx, s.GracefulStop)
 	defer stop()
 	emit(engine.Note("ready"))
@@ -75,7 +75,7 @@ func (b backend) Predict(ctx context.Context, r *servingpb.PredictRequest) (*ser
 	if len(r.GetOutputFilter()) > 0 {
 		want = r.GetOutputFilter()
 	}
-	names, values, err := b.runAlone(ctx, name, inputs, want)
+	names, values, err := b.compute(ctx, name, inputs, want)
 	if ctx.Err() != nil {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
@@ -93,11 +93,13 @@ func (b backend) Predict(ctx context.Context, r *servingpb.PredictRequest) (*ser
 	return out, nil
 }
 
-// runAlone runs a signature when its turn has come, unless nobody waits for the
+// compute runs a signature when its turn has come, unless nobody waits for the
 // answer any more.
-func (b backend) runAlone(ctx context.Context, name string, inputs map[string]*tfgraph.Value, want []string) ([]string, []*tfgraph.Value, error) {
-	b.run.Lock()
-	defer b.run.Unlock()
+func (b backend) compute(ctx context.Context, name string, inputs map[string]*tfgraph.Value, want []string) ([]string, []*tfgraph.Value, error) {
+	if b.run != nil {
+		b.run.Lock()
+		defer b.run.Unlock()
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
