@@ -41,6 +41,7 @@ type serveBench struct {
 	rounds   int
 	seconds  float64 // of a measurement
 	batching []string
+	pause    time.Duration // of a soak's clients, between requests
 	images   [][]byte
 	shape    []int64 // of one float image
 	floats   *servingpb.PredictRequest
@@ -83,6 +84,7 @@ func (a *app) benchServeCommand() *cobra.Command {
 	f.StringVar(&images, "images", "", "directory of JPEG files to be asked about; without it, drawn ones")
 	f.StringArrayVar(&b.batching, "batching", nil, "further flag of the server that batches, such as --batching=--batching_parameters_file=FILE")
 	f.DurationVar(&soak, "soak", 0, "how long to send valid and hostile requests")
+	f.DurationVar(&b.pause, "pause", 0, "of a soak's clients between two requests; 0: as fast as they are answered")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if b.model == "" || b.batch < 1 || b.callers < 1 || b.clients < 1 || b.rounds < 1 || b.seconds <= 0 {
 			return usagef("bench serve: give --saved-model, and numbers above 0")

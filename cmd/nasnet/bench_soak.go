@@ -111,6 +111,7 @@ func (s *soak) run(ctx context.Context, long time.Duration) error {
 		wg.Go(func() {
 			for i := 0; part.Err() == nil; i++ {
 				f(i)
+				time.Sleep(s.bench.pause)
 			}
 		})
 	}
