@@ -305,10 +305,11 @@ type Export struct {
 // which is given, that counts as agreement: the tolerance, and for weights that are
 // stored in half the bits a share of that logit besides. Rounding a weight changes
 // it by at most 2^-11 (float16) or 2^-8 (bfloat16) of its size; through a network's
-// dozens of layers logits move by some times as much (docs/export.md).
+// dozens of layers logits move by some times as much (docs/export.md). Logits above
+// 10, as those of a network that has hardly learned, are rounded more coarsely.
 func (e Export) Allowed(largest float64) float64 {
 	share := map[string]float64{"float16": 1.0 / 128, "bfloat16": 1.0 / 16}
-	return e.Tolerance + share[e.Weights]*largest
+	return e.Tolerance*max(1, largest/10) + share[e.Weights]*largest
 }
 
 // Serve is the local server's.
