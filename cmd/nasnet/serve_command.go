@@ -34,7 +34,7 @@ func (a *app) serveCommand() *cobra.Command {
 		Example: "  nasnet serve --model_name nasnet --model_base_path runs/quickstart/export\n" +
 			"  nasnet serve --model_config_file models.config --model_config_file_poll_wait_seconds 30 --enable_batching\n" +
 			"  nasnet serve --model_base_path export --host 0.0.0.0 --token_file token --tls_cert cert.pem --tls_key key.pem\n" +
-			"  nasnet serve --check http://127.0.0.1:8501/v1/models/nasnet",
+			"  nasnet serve health http://127.0.0.1:8501/v1/models/nasnet",
 	}
 	f.register(c.Flags())
 	c.AddCommand(a.serveHealthCommand())
@@ -42,9 +42,6 @@ func (a *app) serveCommand() *cobra.Command {
 		if f.showVersion {
 			a.say("%s", version)
 			return nil
-		}
-		if f.check != "" {
-			return a.probe(c.Context(), f.check, f.probeOptions())
 		}
 		o, err := f.options(c.Flags())
 		if err != nil {

@@ -30,7 +30,6 @@ type serveFlags struct {
 	xlaCPU, xlaGPU  bool
 	health          bool
 	token           remoteOptions
-	check           string
 	showVersion     bool
 	channels        string
 	iterations      int
@@ -39,13 +38,6 @@ type serveFlags struct {
 }
 
 func newServeFlags() *serveFlags { return &serveFlags{} }
-
-// probeOptions are the flags that serve --check uses.
-func (f *serveFlags) probeOptions() remoteOptions {
-	o := f.token
-	o.model, o.ca = f.o.ModelName, f.o.TLS.Cert
-	return o
-}
 
 func (f *serveFlags) register(s *pflag.FlagSet) {
 	o := &f.o
@@ -75,7 +67,7 @@ func (f *serveFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.token.token, "token", "", "that clients must show as bearer token; other users of the machine can see it, --token_file not")
 	s.StringVar(&f.token.tokenFile, "token_file", "", "file with that token, one line")
 	s.BoolVar(&o.Insecure, "insecure", false, "allow an address that is not loopback without a token")
-	s.StringVar(&o.TLS.Cert, "tls_cert", "", "PEM file of the server's certificate; with --check, of the authority to be trusted")
+	s.StringVar(&o.TLS.Cert, "tls_cert", "", "PEM file of the server's certificate")
 	s.StringVar(&o.TLS.Key, "tls_key", "", "PEM file of its key")
 	s.StringVar(&o.TLS.ClientCA, "tls_client_ca", "", "PEM file of the authority from which clients must have a certificate")
 	s.StringVar(&o.SSLConfig, "ssl_config_file", "", "SSLConfig as text, instead of the three above")
@@ -93,7 +85,6 @@ func (f *serveFlags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.xlaGPU, "xla_gpu_compilation_enabled", false, "compile with XLA")
 	s.StringVar(&f.tags, "saved_model_tags", "serve", "tags of the graph; only \"serve\" is there")
 
-	s.StringVar(&f.check, "check", "", "do not serve; ask the server at this URL whether it does (like `nasnet serve health`)")
 	s.BoolVar(&f.showVersion, "version", false, "print the version")
 	f.ignored(s)
 	refused(s)

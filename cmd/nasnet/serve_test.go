@@ -352,9 +352,6 @@ func TestServeSeveralModels(t *testing.T) {
 		if out, err := exec.Command(self, "serve", "health", url).CombinedOutput(); (err == nil) != works {
 			t.Errorf("health %s: %s %v", url, out, err)
 		}
-		if out, err := exec.Command(self, "serve", "--check", url).CombinedOutput(); (err == nil) != works {
-			t.Errorf("--check %s: %s %v", url, out, err)
-		}
 	}
 }
 

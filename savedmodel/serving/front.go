@@ -160,48 +160,49 @@ func checkForm(sig *corepb.SignatureDef, method string) error {
 
 // classify answers with candidates for each Example.
 func (f front) classify(ctx context.Context, spec *servingpb.ModelSpec, in *servingpb.Input) (*servingpb.ClassificationResponse, error) {
-	m, err := f.models.Find(spec)
-	if err != nil {
-		return nil, stateOf(ctx, err)
-	}
-	defer m.Release()
-	sig, err := signatureFor(m, spec, classifyMethod)
+	a, err := f.answer(ctx, spec, in, classifyMethod)
 	if err != nil {
 		return nil, err
 	}
-	examples, err := examplesOf(in)
-	if err != nil {
-		return nil, err
-	}
-	out, err := f.onExamples(ctx, m, signatureName(spec), sig, examples)
-	if err != nil {
-		return nil, err
-	}
-	result, err := classifications(out, len(examples))
-	return &servingpb.ClassificationResponse{ModelSpec: resolved(m, signatureName(spec)), Result: result}, err
+	result, err := classifications(a.outputs, a.examples)
+	return &servingpb.ClassificationResponse{ModelSpec: a.spec, Result: result}, err
 }
 
 // regress answers with one number for each Example.
 func (f front) regress(ctx context.Context, spec *servingpb.ModelSpec, in *servingpb.Input) (*servingpb.RegressionResponse, error) {
-	m, err := f.models.Find(spec)
-	if err != nil {
-		return nil, stateOf(ctx, err)
-	}
-	defer m.Release()
-	sig, err := signatureFor(m, spec, regressMethod)
+	a, err := f.answer(ctx, spec, in, regressMethod)
 	if err != nil {
 		return nil, err
+	}
+	result, err := regressions(a.outputs, a.examples)
+	return &servingpb.RegressionResponse{ModelSpec: a.spec, Result: result}, err
+}
+
+// answered is what a signature made of Examples.
+type answered struct {
+	spec     *servingpb.ModelSpec // the version that answered
+	outputs  map[string]*tensorpb.TensorProto
+	examples int
+}
+
+// answer runs a signature of a method on Examples.
+func (f front) answer(ctx context.Context, spec *servingpb.ModelSpec, in *servingpb.Input, method string) (a answered, err error) {
+	m, err := f.models.Find(spec)
+	if err != nil {
+		return a, stateOf(ctx, err)
+	}
+	defer m.Release()
+	sig, err := signatureFor(m, spec, method)
+	if err != nil {
+		return a, err
 	}
 	examples, err := examplesOf(in)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
-	out, err := f.onExamples(ctx, m, signatureName(spec), sig, examples)
-	if err != nil {
-		return nil, err
-	}
-	result, err := regressions(out, len(examples))
-	return &servingpb.RegressionResponse{ModelSpec: resolved(m, signatureName(spec)), Result: result}, err
+	a.spec, a.examples = resolved(m, signatureName(spec)), len(examples)
+	a.outputs, err = f.onExamples(ctx, m, signatureName(spec), sig, examples)
+	return a, err
 }
 
 // infer runs several classifications and regressions of one model on the same
