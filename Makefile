@@ -47,7 +47,7 @@ demo: build ## the whole chain on CIFAR-10: search, retrain, evaluate, export, s
 .PHONY: test
 test: build ## every test (TESTARGS: further arguments of go test)
 	@$(HALVES) \
-	run() { CGO_ENABLED=0 $(GO) test -json $(TESTARGS) $$pure || status=1; \
+	run() { CGO_ENABLED=0 $(GO) test -json -timeout 20m $(TESTARGS) $$pure || status=1; \
 	        CGO_ENABLED=0 $(GO) test -C internal/tools -json ./... || status=1; \
 	        CGO_ENABLED=0 $(GO) test -C internal/container/check -count=1 -json ./... || status=1; \
 	        $(WITH_TF) [ -z "$$linked" ] || $(GO) test -json -timeout 20m $(TESTARGS) $$linked || status=1; \
