@@ -23,11 +23,14 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
-// backend answers predictions with one loaded SavedModel.
+// backend answers predictions with one loaded SavedModel, one run at a time: a run
+// has all the threads there are, and TensorFlow 2.18 has oneDNN kernels that keep
+// state between runs (savedmodel.Model.OneRunAtATime names one). Messages are
+// converted meanwhile.
 type backend struct {
 	r   api.ServeRequest
 	m   *savedmodel.Model
-	run *sync.Mutex // nil: runs may be at the same time (savedmodel.Model.OneRunAtATime)
+	run *sync.Mutex
 }
 
 // serveBackend answers on the socket until the front stops it. It says "ready"
@@ -43,11 +46,7 @@ func serveBackend(ctx context.Context, r api.ServeRequest, emit emitter) (struct
 		return struct{}{}, fmt.Errorf("serve-backend: %w", err)
 	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32))
-	b := backend{r: r, m: m}
-	if m.OneRunAtATime {
-		b.run = new(sync.Mutex)
-	}
-	rpc.Register(s, b)
+	rpc.Register(s, backend{r, m, new(sync.Mutex)})
 	stop := context.AfterFunc(ctx, s.GracefulStop)
 	defer stop()
 	emit(engine.Note("ready"))
@@ -96,10 +95,8 @@ func (b backend) Predict(ctx context.Context, r *servingpb.PredictRequest) (*ser
 // compute runs a signature when its turn has come, unless nobody waits for the
 // answer any more.
 func (b backend) compute(ctx context.Context, name string, inputs map[string]*tfgraph.Value, want []string) ([]string, []*tfgraph.Value, error) {
-	if b.run != nil {
-		b.run.Lock()
-		defer b.run.Unlock()
-	}
+	b.run.Lock()
+	defer b.run.Unlock()
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}

@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nasnet-go/nasnet/internal/reftest"
 	"github.com/nasnet-go/nasnet/pipeline/data/sets"
@@ -94,35 +90,8 @@ func TestDetectorsFromDataToServer(t *testing.T) {
 // servedObjects asks `nasnet serve` about images, as encoded bytes.
 func servedObjects(t *testing.T, base string, images []sets.Labelled) []result {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	listener.Close() // for the server
-	cmd := exec.Command(program(t, "nasnet"), "serve", "--model_name", "shapes", "--model_base_path", base, "--rest_api_port", strconv.Itoa(port))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	defer func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		<-ended // by the signal
-	}()
-	url := fmt.Sprintf("http://127.0.0.1:%d/v1/models/shapes", port)
-	for serving := false; !serving; {
-		if r, err := http.Get(url); err == nil {
-			r.Body.Close()
-			serving = r.StatusCode == http.StatusOK
-		}
-		select {
-		case err := <-ended:
-			ended <- err // for the deferred function
-			t.Fatalf("the server ended before it began to serve: %v", err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	server := serveModels(t, "--model_name", "shapes", "--model_base_path", base)
+	url := server.doc.REST + "/v1/models/shapes"
 	var list []result
 	for _, l := range images {
 		list = append(list, servedOn(t, url, l)...)
