@@ -21,7 +21,11 @@ import (
 // servingRun starts `nasnet serve` on a run's export and returns its address.
 func servingRun(t *testing.T, nasnet, dir string, env []string) string {
 	t.Helper()
-	cmd := exec.Command(nasnet, "serve", "--model_name", "shown", "--model_base_path", filepath.Join(dir, "export"), "--rest_api_port", "0")
+	base := t.TempDir() // with the first version alone: a test may have exported others, of other weights
+	if err := os.CopyFS(filepath.Join(base, "1"), os.DirFS(filepath.Join(dir, "export", "1"))); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(nasnet, "serve", "--model_name", "shown", "--model_base_path", base, "--rest_api_port", "0")
 	cmd.Env = env
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
