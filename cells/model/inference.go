@@ -14,9 +14,8 @@ type Values map[string][]float32
 //
 //   - Drop path, dropout and the auxiliary head are gone.
 //   - A batch norm behind a convolution becomes that convolution's weights and bias.
-//   - A factorised reduction is one 2x2 convolution of stride 2, half of whose
-//     kernel is zero: four times the arithmetic of its two 1x1 convolutions, and
-//     still quicker than the copies of every second pixel (docs/export.md).
+//   - The halves of a factorised reduction are convolutions of stride 2 on the map
+//     itself, not on copies of every second pixel.
 //   - The ReLU of a concat becomes the concat of ReLUs. Then it is computed by the
 //     convolution or sum that ends in it, and once for all readers.
 //   - Equal steps without weights, such as a pool that two blocks read, are one.
@@ -169,9 +168,7 @@ func (r *rewriter) foldable(x int) []int {
 // folded is the batch norm of convolutions, as convolutions with bias.
 func (r *rewriter) folded(norm Layer, convs []int) int {
 	scale, shift := r.affine(norm)
-	if l, ok := r.factorized(norm, convs, scale, shift); ok {
-		return r.emit(l)
-	}
+	halves := r.factorized(convs)
 	parts := make([]int, len(convs))
 	at := 0
 	for i, c := range convs {
@@ -181,7 +178,12 @@ func (r *rewriter) folded(norm Layer, convs []int) int {
 		for j := range scaled {
 			scaled[j] *= scale[at+j%f]
 		}
-		l.Inputs = []int{r.layer(l.Inputs[0])}
+		x := l.Inputs[0]
+		if halves { // the convolution leaves the pixels out: no map is copied
+			l.Stride, l.Padding = [2]int{2, 2}, []Padding{Valid, Shifted}[i]
+			x = r.from.Layers[x].Inputs[0]
+		}
+		l.Inputs = []int{r.layer(x)}
 		parts[i] = r.emit(r.biased(l, w, scaled, shift[at:at+f]))
 		at += f
 	}
@@ -216,30 +218,12 @@ func (r *rewriter) biased(l Layer, w Variable, weights, bias []float32) Layer {
 	return l
 }
 
-// factorized joins the two halves of a factorised reduction: a 2x2 kernel whose
-// first corner is the first half's weights and whose last is the second's. TensorFlow's
-// SAME padding puts the zero row and column of an odd map where that half has them.
-func (r *rewriter) factorized(norm Layer, convs []int, scale, shift []float32) (Layer, bool) {
+// factorized reports the two convolutions of a factorised reduction: one reads
+// every second pixel of a map, the other the pixels between them.
+func (r *rewriter) factorized(convs []int) bool {
 	if len(convs) != 2 {
-		return Layer{}, false
+		return false
 	}
-	first, second := r.from.Layers[convs[0]], r.from.Layers[convs[1]]
-	a, b := r.from.Layers[first.Inputs[0]], r.from.Layers[second.Inputs[0]]
-	if a.Kind != Subsample || b.Kind != ShiftSubsample || a.Inputs[0] != b.Inputs[0] {
-		return Layer{}, false
-	}
-	c, f := first.Variables[0].Shape[2], norm.Shape[2]
-	weights := make([]float32, 4*c*f)
-	corner, at := 0, 0
-	for _, l := range []Layer{first, second} {
-		n := l.Shape[2]
-		for j, x := range r.value(l.Variables[0]) {
-			weights[(corner*c+j/n)*f+at+j%n] = x * scale[at+j%n]
-		}
-		corner, at = 3, n
-	}
-	l := norm
-	l.Kind, l.Kernel, l.Stride, l.Padding = Conv, [2]int{2, 2}, [2]int{2, 2}, Same
-	l.Inputs = []int{r.layer(a.Inputs[0])}
-	return r.biased(l, Variable{Name: l.Name + "/weights", Shape: []int{2, 2, c, f}, Trainable: true}, weights, shift), true
+	a, b := r.from.Layers[r.from.Layers[convs[0]].Inputs[0]], r.from.Layers[r.from.Layers[convs[1]].Inputs[0]]
+	return a.Kind == Subsample && b.Kind == ShiftSubsample && a.Inputs[0] == b.Inputs[0]
 }

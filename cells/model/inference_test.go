@@ -60,9 +60,10 @@ func TestInferenceOfMobile(t *testing.T) {
 			t.Errorf("%d layers of kind %s are left", count[k], k)
 		}
 	}
-	// 16 cells' concats, and the raw one of the end point. Two averages a cell, for the third reads its input twice.
-	if count[model.ConcatChannels] != 17 || count[model.AvgPool] != 32 {
-		t.Errorf("%d concats and %d averages, want 17 and 32", count[model.ConcatChannels], count[model.AvgPool])
+	// 16 cells' concats, and the raw one of the end point; of the halves of four factorised reductions, three with
+	// and without their ReLU. Two averages a cell, for the third reads its input twice.
+	if count[model.ConcatChannels] != 24 || count[model.AvgPool] != 32 {
+		t.Errorf("%d concats and %d averages, want 24 and 32", count[model.ConcatChannels], count[model.AvgPool])
 	}
 	if q.Layers[q.Logits].Shape != [3]int{1, 1, 1000} || q.Layers[q.EndPoints[0].Layer].Shape != [3]int{7, 7, 1056} {
 		t.Errorf("logits %v, end point %v", q.Layers[q.Logits].Shape, q.Layers[q.EndPoints[0].Layer].Shape)

@@ -36,6 +36,7 @@ const (
 	Same       Padding = "same"
 	Valid      Padding = "valid"
 	ZeroPadded Padding = "zero_padded"
+	Shifted    Padding = "shifted" // windows begin one pixel later than Valid ones; zeros below and to the right
 )
 
 // Init names a variable's first value.

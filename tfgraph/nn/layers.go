@@ -34,6 +34,18 @@ func Conv(s *tfgraph.Scope, x, w tfgraph.Tensor, win Window) tfgraph.Tensor {
 	return s.One("Conv2D", attrs, x, spread(s, w, win.Dilation)) // [N,H',W',F]
 }
 
+// ShiftedConv is ShiftSubsample and a 1x1 convolution w [1,1,C,F] with bias [F],
+// without a copy of the map: [N,H,W,C] -> [N,ceil(H/2),ceil(W/2),F]. The
+// convolution of stride 2 begins at the zero before the first pixel; what it makes
+// of that row and column is cut off.
+func ShiftedConv(s *tfgraph.Scope, x, w, bias tfgraph.Tensor) tfgraph.Tensor {
+	y := s.One("Conv2D", tfgraph.Attrs{
+		"strides": []int64{1, 2, 2, 1}, "padding": "EXPLICIT", "explicit_paddings": []int64{0, 0, 1, 1, 1, 1, 0, 0},
+	}, x, w) // [N,H/2+1,W/2+1,F]
+	y = s.One("BiasAdd", nil, y, bias)
+	return tfgraph.Slice(s, y, []int32{0, 1, 1, 0}, []int32{-1, -1, -1, -1})
+}
+
 // spread puts the zeros of a dilated window into its kernel: [kh,kw,C,F] ->
 // [(kh-1)*d+1,(kw-1)*d+1,C,F]. The operations' own dilation is not used because
 // the C API's gradient of Conv2D drops that attribute (TensorFlow 2.18,
