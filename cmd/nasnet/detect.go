@@ -157,9 +157,9 @@ func (a *app) trainedDetection(c *cobra.Command, w *weightsChoice) (*detection, 
 	case *w.best && t.Best == "":
 		err = usagef("%s was not evaluated while it trained (train.evaluation.every_epochs), so no checkpoint is its best", d.dir.Path)
 	case *w.best:
-		return d, t.Best, nil
+		return d, d.dir.Checkpoint(t.Best), nil
 	default:
-		return d, t.Checkpoint, nil
+		return d, d.dir.Checkpoint(t.Checkpoint), nil
 	}
 	d.dir.Close()
 	return nil, "", err

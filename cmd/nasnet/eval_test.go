@@ -108,16 +108,20 @@ func evaluatedBy(t *testing.T, nasnet string, env []string, flags ...string) (do
 func TestEvalOfAFolder(t *testing.T) {
 	nasnet := program(t, "nasnet")
 	program(t, "nasnet-engine")
-	images, dir, env := brightAndDark(t), filepath.Join(t.TempDir(), "run"), cleanCache(t)
-	for _, args := range [][]string{
-		folderArgs("train", images, dir, "eval.crops=1", "train.ema.decay=0.9", "export.check_images=4"), {"export", "--run", dir},
-	} {
+	images, was, env := brightAndDark(t), filepath.Join(t.TempDir(), "was"), cleanCache(t)
+	do := func(args ...string) {
 		cmd := exec.Command(nasnet, args...)
 		cmd.Env = env
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
 	}
+	do(folderArgs("train", images, was, "eval.crops=1", "train.ema.decay=0.9", "export.check_images=4")...)
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := os.Rename(was, dir); err != nil { // runs may be moved
+		t.Fatal(err)
+	}
+	do("export", "--run", dir)
 	held := evaluatedBy(t, nasnet, env, "--run", dir)
 	fourWays(t, nasnet, dir, int(held.Images), env)
 	kept, err := os.ReadFile(filepath.Join(dir, evaluationFile))

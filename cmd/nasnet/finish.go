@@ -73,7 +73,7 @@ func (a *app) finishOne(ctx context.Context, config configs.Config, set dataset,
 		return out, err
 	}
 	out, _, err = rundir.Do(d, "eval", []string{d.Output("train"), f.Split}, func() (api.EvalResult, error) {
-		return s.evalOn(ctx, trained.Checkpoint, f.Split)
+		return s.evalOn(ctx, s.dir.Checkpoint(trained.Checkpoint), f.Split)
 	})
 	return out, err
 }

@@ -148,11 +148,11 @@ func (c *chain) stages(ctx context.Context) (summary, error) {
 		return s, err
 	}
 	c.term.Heading("4/6 evaluate", fmt.Sprintf("%d test images", c.set.Tests))
-	if s.Eval, _, err = rundir.Do(c.dir, "eval", []string{c.dir.Output("train")}, func() (api.EvalResult, error) { return c.evalAndScore(ctx, s.Train.Checkpoint) }); err != nil {
+	if s.Eval, _, err = rundir.Do(c.dir, "eval", []string{c.dir.Output("train")}, func() (api.EvalResult, error) { return c.evalAndScore(ctx, c.dir.Checkpoint(s.Train.Checkpoint)) }); err != nil {
 		return s, err
 	}
 	c.term.Heading("5/6 export", "a SavedModel, loaded again in a new process and compared")
-	if s.Export, _, err = rundir.Do(c.dir, "export", []string{c.dir.Output("eval")}, func() (exported, error) { return c.export(ctx, s.Train.Checkpoint, s.Eval, 1) }); err != nil {
+	if s.Export, _, err = rundir.Do(c.dir, "export", []string{c.dir.Output("eval")}, func() (exported, error) { return c.export(ctx, c.dir.Checkpoint(s.Train.Checkpoint), s.Eval, 1) }); err != nil {
 		return s, err
 	}
 	c.term.Heading("6/6 serve", "predictions of the local server through its REST interface")

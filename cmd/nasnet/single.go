@@ -117,9 +117,9 @@ func (a *app) trained(c *cobra.Command, best bool) (*chain, string, error) {
 		err = usagef("%s was not evaluated while it trained (train.evaluation.every_epochs), so no checkpoint is its best", s.dir.Path)
 	}
 	if best {
-		return s, t.Best, err
+		return s, s.dir.Checkpoint(t.Best), err
 	}
-	return s, t.Checkpoint, err
+	return s, s.dir.Checkpoint(t.Checkpoint), err
 }
 
 // foundCell is the configured model, with the cell that the run at dir searched

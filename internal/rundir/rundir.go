@@ -83,6 +83,15 @@ func (d *Dir) Close() error { return d.lock.Unlock() }
 // Join is a path in the run.
 func (d *Dir) Join(elem ...string) string { return filepath.Join(append([]string{d.Path}, elem...)...) }
 
+// Checkpoint is where a checkpoint lies now that a result of the run names: runs
+// may be moved, and commands started elsewhere. "" stays "".
+func (d *Dir) Checkpoint(recorded string) string {
+	if recorded == "" {
+		return ""
+	}
+	return d.Join(filepath.Base(filepath.Dir(recorded)), filepath.Base(recorded))
+}
+
 // WriteFile replaces a file of the run, atomically.
 func (d *Dir) WriteFile(name string, data []byte) error {
 	if err := durable.WriteFile(d.Join(name), data, 0o644); err != nil {

@@ -162,3 +162,16 @@ func TestCommandsAreKeptWithinBounds(t *testing.T) {
 		t.Errorf("%d commands, %s to %s", len(m.Commands), first, last)
 	}
 }
+
+func TestCheckpointsMoveWithTheRun(t *testing.T) {
+	d := open(t, t.TempDir())
+	for recorded, want := range map[string]string{
+		"":                                     "",
+		"runs/small/checkpoints/step-00000100": d.Join("checkpoints", "step-00000100"),
+		d.Join("checkpoints", "step-00000100"): d.Join("checkpoints", "step-00000100"),
+	} {
+		if got := d.Checkpoint(recorded); got != want {
+			t.Errorf("%q is at %q, want %q", recorded, got, want)
+		}
+	}
+}
