@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
 	tensorpb "github.com/wamuir/graft/tensorflow/core/framework/tensor_go_proto"
 	shapepb "github.com/wamuir/graft/tensorflow/core/framework/tensor_shape_go_proto"
 	typespb "github.com/wamuir/graft/tensorflow/core/framework/types_go_proto"
@@ -221,7 +223,10 @@ func (a *app) benchServe(ctx context.Context, b serveBench) error {
 	if err != nil {
 		return errors.Join(err, plain.stop())
 	}
-	rows := b.rows(l, plain, batched)
+	rows, err := b.rows(l, plain, batched)
+	if err != nil {
+		return errors.Join(err, plain.stop(), batched.stop())
+	}
 	errs := a.byTurns("serve", len(rows), b.rounds, func(i int) (string, error) {
 		rate, times, err := rows[i].run(ctx)
 		rows[i].Rates = append(rows[i].Rates, rate)
@@ -246,7 +251,7 @@ func linked(dir string) (base string, clean func(), err error) {
 }
 
 // rows are the ways of asking, what they are set against first.
-func (b *serveBench) rows(l *engine.Launcher, plain, batched *servedProcess) []serveRow {
+func (b *serveBench) rows(l *engine.Launcher, plain, batched *servedProcess) ([]serveRow, error) {
 	bare := func(signature string, floats bool) func(context.Context) (float64, []float64, error) {
 		return func(ctx context.Context) (float64, []float64, error) {
 			r := api.SessionRateRequest{
@@ -264,36 +269,60 @@ func (b *serveBench) rows(l *engine.Launcher, plain, batched *servedProcess) []s
 	ask := func(clients, batch int, f func(ctx context.Context, i int) error) func(context.Context) (float64, []float64, error) {
 		return func(ctx context.Context) (float64, []float64, error) { return b.load(ctx, clients, batch, f) }
 	}
-	rest := func(p *servedProcess, n int) func(context.Context, int) error {
-		return func(ctx context.Context, i int) error {
-			_, err := p.rest().Images(ctx, b.encoded(i, n))
-			return err
-		}
+	many, err := b.messages(b.batch)
+	if err != nil {
+		return nil, err
 	}
-	rpc := func(p *servedProcess, n int) func(context.Context, int) error {
-		return func(ctx context.Context, i int) error {
-			_, err := p.rpc().Predict(ctx, bytesRequest(b.encoded(i, n)))
-			return err
-		}
+	single, err := b.messages(1)
+	if err != nil {
+		return nil, err
 	}
-	floats := func(ctx context.Context, _ int) error {
-		_, err := plain.rpc().Predict(ctx, b.floats)
-		return err
+	rest := func(p *servedProcess, m messages) func(context.Context, int) error {
+		return func(ctx context.Context, i int) error { return p.post(ctx, m.rest[i%len(m.rest)]) }
 	}
+	rpc := func(p *servedProcess, m messages) func(context.Context, int) error {
+		return func(ctx context.Context, i int) error { return p.send(ctx, m.rpc[i%len(m.rpc)]) }
+	}
+	pixels, err := proto.Marshal(b.floats)
+	if err != nil {
+		return nil, err
+	}
+	floats := func(ctx context.Context, _ int) error { return plain.send(ctx, pixels) }
 	const bareBytes, bareFloats = "bare session, JPEG", "bare session, float32"
 	return []serveRow{
 		{By: bareBytes, Batch: b.batch, Clients: b.callers, run: bare("serving_bytes", false)},
-		{By: "REST, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(b.callers, b.batch, rest(plain, b.batch))},
-		{By: "gRPC, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(b.callers, b.batch, rpc(plain, b.batch))},
+		{By: "REST, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(b.callers, b.batch, rest(plain, many))},
+		{By: "gRPC, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(b.callers, b.batch, rpc(plain, many))},
 		{By: bareFloats, Batch: b.batch, Clients: b.callers, run: bare("serving_default", true)},
 		{By: "gRPC, float32", Batch: b.batch, Clients: b.callers, against: bareFloats, run: ask(b.callers, b.batch, floats)},
-		{By: "REST, one by one", Batch: 1, Clients: b.clients, run: ask(b.clients, 1, rest(plain, 1))},
-		{By: "REST, batching", Batch: 1, Clients: b.clients, against: "REST, one by one", run: ask(b.clients, 1, rest(batched, 1))},
-		{By: "gRPC, one by one", Batch: 1, Clients: b.clients, run: ask(b.clients, 1, rpc(plain, 1))},
-		{By: "gRPC, batching", Batch: 1, Clients: b.clients, against: "gRPC, one by one", run: ask(b.clients, 1, rpc(batched, 1))},
-		{By: "REST, batching, one client", Batch: 1, Clients: 1, run: ask(1, 1, rest(batched, 1))},
-		{By: "REST, one by one, one client", Batch: 1, Clients: 1, run: ask(1, 1, rest(plain, 1))},
+		{By: "REST, one by one", Batch: 1, Clients: b.clients, run: ask(b.clients, 1, rest(plain, single))},
+		{By: "REST, batching", Batch: 1, Clients: b.clients, against: "REST, one by one", run: ask(b.clients, 1, rest(batched, single))},
+		{By: "gRPC, one by one", Batch: 1, Clients: b.clients, run: ask(b.clients, 1, rpc(plain, single))},
+		{By: "gRPC, batching", Batch: 1, Clients: b.clients, against: "gRPC, one by one", run: ask(b.clients, 1, rpc(batched, single))},
+		{By: "REST, batching, one client", Batch: 1, Clients: 1, run: ask(1, 1, rest(batched, single))},
+		{By: "REST, one by one, one client", Batch: 1, Clients: 1, run: ask(1, 1, rest(plain, single))},
+	}, nil
+}
+
+// messages are requests as they go over the wire. They are made once, and answers
+// are not unpacked, so that a client costs the server's processors little.
+type messages struct{ rest, rpc [][]byte }
+
+// messages makes eight requests about n images each.
+func (b *serveBench) messages(n int) (m messages, err error) {
+	for i := range 8 {
+		list := b.encoded(i*n, n)
+		text, err := serving.ImagesBody(list)
+		if err != nil {
+			return m, err
+		}
+		packed, err := proto.Marshal(bytesRequest(list))
+		if err != nil {
+			return m, err
+		}
+		m.rest, m.rpc = append(m.rest, text), append(m.rpc, packed)
 	}
+	return m, nil
 }
 
 // load has clients ask until the time is over; times are milliseconds a request.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,4 +123,40 @@ func resident(pid int) (int64, error) {
 		return 0, fmt.Errorf("/proc/%d/statm: %w", pid, err)
 	}
 	return pages * int64(os.Getpagesize()), nil
+}
+
+// post sends a request to predict over REST. Its answer is read, not understood.
+func (p *servedProcess) post(ctx context.Context, body []byte) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.doc.REST+"/v1/models/default:predict", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := p.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the server answered %s: %s", resp.Status, bytes.TrimSpace(text))
+	}
+	return err
+}
+
+// send sends a marshalled request to predict over gRPC. Its answer is read, not
+// understood.
+func (p *servedProcess) send(ctx context.Context, message []byte) error {
+	var answer []byte
+	return p.conn.Invoke(ctx, "/"+rpc.PredictionService+"/Predict", message, &answer, grpc.ForceCodec(asItIs{}))
+}
+
+// asItIs is a codec for messages that are marshalled already.
+type asItIs struct{}
+
+func (asItIs) Name() string                  { return "proto" }
+func (asItIs) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+func (asItIs) Unmarshal(data []byte, v any) error {
+	*v.(*[]byte) = data
+	return nil
 }

@@ -44,11 +44,18 @@ type Prediction struct {
 
 // Images classifies encoded images through the signature serving_bytes.
 func (c Client) Images(ctx context.Context, encoded [][]byte) ([]Prediction, error) {
+	return c.predict(ctx, imagesRequest(encoded))
+}
+
+// ImagesBody is the body of the request that Images makes.
+func ImagesBody(encoded [][]byte) ([]byte, error) { return json.Marshal(imagesRequest(encoded)) }
+
+func imagesRequest(encoded [][]byte) map[string]any {
 	rows := make([]map[string]string, len(encoded))
 	for i, e := range encoded {
 		rows[i] = inBase64(e)
 	}
-	return c.predict(ctx, map[string]any{"signature_name": "serving_bytes", "instances": rows})
+	return map[string]any{"signature_name": "serving_bytes", "instances": rows}
 }
 
 func inBase64(e []byte) map[string]string {

@@ -204,10 +204,9 @@ func (b *builder) text(c *scanner) error {
 		b.strings = append(b.strings, []byte(s))
 		return err
 	case '{':
-		value := c.excerpt()
 		s, ok := c.base64()
 		if !ok {
-			return fmt.Errorf("JSON Value: %s not formatted correctly for base64 data", value)
+			return fmt.Errorf("JSON Value: %s not formatted correctly for base64 data", c.excerpt())
 		}
 		raw, err := decodeBase64(s)
 		b.strings = append(b.strings, raw)
