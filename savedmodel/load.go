@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
 	graphpb "github.com/wamuir/graft/tensorflow/core/framework/graph_go_proto"
-	nodepb "github.com/wamuir/graft/tensorflow/core/framework/node_def_go_proto"
 	corepb "github.com/wamuir/graft/tensorflow/core/protobuf/for_core_protos_go_proto"
 	"google.golang.org/protobuf/proto"
 
@@ -25,10 +23,8 @@ type Model struct {
 	Signatures map[string]*corepb.SignatureDef
 	Classes    []string // of assets/classes.txt; nil where there are none
 
-	// OneRunAtATime says that the graph has a sum of a convolution with a bias,
-	// which TensorFlow may fuse into one kernel. oneDNN's (2.18, mkl_conv_ops.cc)
-	// keeps the other summand in the kernel: runs at the same time corrupt the
-	// heap. Exports of ours keep such sums apart.
+	// OneRunAtATime says that runs at the same time may corrupt the heap
+	// (sumsConvolutions). Exports of ours do not.
 	OneRunAtATime bool
 
 	graph   *tfgraph.Graph
@@ -111,51 +107,6 @@ func admissible(g *graphpb.GraphDef) error {
 	}
 	return nil
 }
-
-// sumsConvolutions tells whether a node adds something to a convolution's output
-// with a bias, in the graph or in a function.
-func sumsConvolutions(g *graphpb.GraphDef) bool {
-	if sumOfConvolution(g.GetNode()) {
-		return true
-	}
-	for _, f := range g.GetLibrary().GetFunction() {
-		if sumOfConvolution(f.GetNodeDef()) {
-			return true
-		}
-	}
-	return false
-}
-
-func sumOfConvolution(nodes []*nodepb.NodeDef) bool {
-	by := map[string]*nodepb.NodeDef{}
-	for _, n := range nodes {
-		by[n.GetName()] = n
-	}
-	from := func(n *nodepb.NodeDef, i int, ops ...string) *nodepb.NodeDef {
-		if n == nil || i >= len(n.GetInput()) {
-			return nil
-		}
-		name, _, _ := strings.Cut(n.GetInput()[i], ":")
-		if x := by[name]; x != nil && slices.Contains(ops, x.GetOp()) {
-			return x
-		}
-		return nil
-	}
-	for _, n := range nodes {
-		if !slices.Contains([]string{"Add", "AddV2", "AddN"}, n.GetOp()) {
-			continue
-		}
-		for i := range n.GetInput() {
-			biased := from(n, i, "BiasAdd", "Add", "AddV2")
-			if from(biased, 0, convolutions...) != nil || from(biased, 1, convolutions...) != nil {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-var convolutions = []string{"Conv2D", "DepthwiseConv2dNative", "Conv3D"}
 
 func classNames(dir string) ([]string, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "assets", ClassesAsset))

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"sync"
+	"runtime"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,14 +23,24 @@ import (
 	"github.com/nasnet-go/nasnet/tfgraph"
 )
 
-// backend answers predictions with one loaded SavedModel, one run at a time: a run
-// has all the threads there are, and TensorFlow 2.18 has oneDNN kernels that keep
-// state between runs (savedmodel.Model.OneRunAtATime names one). Messages are
-// converted meanwhile.
+// backend answers predictions with one loaded SavedModel. Not more runs are under
+// way than there are threads for: further ones would take memory, and finish no
+// sooner. Messages are converted meanwhile.
 type backend struct {
-	r   api.ServeRequest
-	m   *savedmodel.Model
-	run *sync.Mutex
+	r    api.ServeRequest
+	m    *savedmodel.Model
+	runs chan struct{} // a token for each
+}
+
+// runsAtOnce is how many runs of a model may be under way.
+func runsAtOnce(m *savedmodel.Model, t api.Threads) int {
+	switch {
+	case m.OneRunAtATime:
+		return 1
+	case t.InterOp > 0:
+		return t.InterOp
+	}
+	return runtime.NumCPU()
 }
 
 // serveBackend answers on the socket until the front stops it. It says "ready"
@@ -45,8 +55,10 @@ func serveBackend(ctx context.Context, r api.ServeRequest, emit emitter) (struct
 	if err != nil {
 		return struct{}{}, fmt.Errorf("serve-backend: %w", err)
 	}
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32))
-	rpc.Register(s, backend{r, m, new(sync.Mutex)})
+	const window, buffer = 16 << 20, 256 << 10 // tensors are megabytes
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer))
+	rpc.Register(s, backend{r, m, make(chan struct{}, runsAtOnce(m, r.Threads))})
 	stop := context.AfterFunc(ctx, s.GracefulStop)
 	defer stop()
 	emit(engine.Note("ready"))
@@ -95,10 +107,11 @@ func (b backend) Predict(ctx context.Context, r *servingpb.PredictRequest) (*ser
 // compute runs a signature when its turn has come, unless nobody waits for the
 // answer any more.
 func (b backend) compute(ctx context.Context, name string, inputs map[string]*tfgraph.Value, want []string) ([]string, []*tfgraph.Value, error) {
-	b.run.Lock()
-	defer b.run.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+	select {
+	case b.runs <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
 	}
+	defer func() { <-b.runs }()
 	return b.m.Run(name, inputs, want)
 }

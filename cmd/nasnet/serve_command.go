@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,11 @@ import (
 
 // drainTime is how long requests under way may take when the server ends.
 const drainTime = 30 * time.Second
+
+// softMemory is from where on the front collects its garbage at once and gives
+// memory back: requests of up to 64 MiB come and go, and a heap of twice what was
+// last in use would stay resident. TensorFlow has a process of its own.
+const softMemory = 128 << 20
 
 // serving is the document of serve --json.
 type servingDocument struct {
@@ -61,6 +68,9 @@ func (a *app) serve(ctx context.Context, o serving.Options) error {
 	launcher, err := a.launcher(ctx, configs.Engine{})
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOMEMLIMIT") == "" { // who sets it has decided
+		debug.SetMemoryLimit(softMemory)
 	}
 	s, err := serving.Start(ctx, o, launcher)
 	if err != nil {
