@@ -3,12 +3,15 @@ package serving
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -283,6 +286,40 @@ func TestGzippedRequests(t *testing.T) {
 	for _, encoding := range []string{"gzip", "br"} {
 		if code, text := ask(t, "POST", url, `{"instances": [1.0]}`, "Content-Encoding", encoding); code != 400 {
 			t.Errorf("%s: %d %s", encoding, code, text)
+		}
+	}
+}
+
+// Bombs are refused by the size that they admit; those that lie, while unpacking.
+func TestGzipBombs(t *testing.T) {
+	const limit = 1 << 20
+	h := httptest.NewServer(newREST(&twin{}, Limits{MaxBody: limit}))
+	defer h.Close()
+	packed := func(n int) []byte {
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		_, err := w.Write(bytes.Repeat([]byte(" "), n))
+		if err = errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return z.Bytes()
+	}
+	honest := packed(4 * limit)
+	lying := append(slices.Clone(honest), packed(1)...) // members in a row: the last one's size stands at the end
+	tooGood := slices.Clone(packed(1))
+	binary.LittleEndian.PutUint32(tooGood[len(tooGood)-4:], math.MaxUint32)
+	for name, c := range map[string]struct {
+		body  []byte
+		says  int64
+		codes int
+	}{
+		"honest": {honest, 4 * limit, 413}, "lying": {lying, 1, 413}, "impossible": {tooGood, 0, 400},
+	} {
+		if got := unpackedSize(c.body); got != c.says {
+			t.Errorf("%s: it says %d, want %d", name, got, c.says)
+		}
+		if code, text := ask(t, "POST", h.URL+"/v1/models/default:predict", string(c.body), "Content-Encoding", "gzip"); code != c.codes {
+			t.Errorf("%s: %d %s, want %d", name, code, text, c.codes)
 		}
 	}
 }
