@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
 	"runtime"
+	"runtime/debug"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -55,9 +57,11 @@ func serveBackend(ctx context.Context, r api.ServeRequest, emit emitter) (struct
 	if err != nil {
 		return struct{}{}, fmt.Errorf("serve-backend: %w", err)
 	}
-	const window, buffer = 16 << 20, 256 << 10 // tensors are megabytes
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(rpc.GCPercent)
+	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
-		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer))
+		grpc.InitialWindowSize(rpc.Window), grpc.InitialConnWindowSize(rpc.Window), grpc.ReadBufferSize(rpc.Buffer), grpc.WriteBufferSize(rpc.Buffer))
 	rpc.Register(s, backend{r, m, make(chan struct{}, runsAtOnce(m, r.Threads))})
 	stop := context.AfterFunc(ctx, s.GracefulStop)
 	defer stop()

@@ -12,14 +12,15 @@ import (
 
 	"github.com/nasnet-go/nasnet/configs"
 	"github.com/nasnet-go/nasnet/savedmodel/serving"
+	"github.com/nasnet-go/nasnet/savedmodel/serving/rpc"
 )
 
 // drainTime is how long requests under way may take when the server ends.
 const drainTime = 30 * time.Second
 
 // softMemory is from where on the front collects its garbage at once and gives
-// memory back: requests of up to 64 MiB come and go, and a heap of twice what was
-// last in use would stay resident. TensorFlow has a process of its own.
+// memory back: requests of up to 64 MiB come and go, and what they took would stay
+// resident. TensorFlow has a process of its own.
 const softMemory = 128 << 20
 
 // serving is the document of serve --json.
@@ -69,8 +70,9 @@ func (a *app) serve(ctx context.Context, o serving.Options) error {
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOMEMLIMIT") == "" { // who sets it has decided
+	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" { // who sets them has decided
 		debug.SetMemoryLimit(softMemory)
+		debug.SetGCPercent(rpc.GCPercent)
 	}
 	s, err := serving.Start(ctx, o, launcher)
 	if err != nil {

@@ -152,9 +152,8 @@ func (c *child) nextStart() int {
 
 // connect prepares the engine behind socket and gives it the requests.
 func (c *child) connect(ctx context.Context, socket string) error {
-	const window, buffer = 16 << 20, 256 << 10 // tensors are megabytes
 	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(),
-		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
+		grpc.WithInitialWindowSize(rpc.Window), grpc.WithInitialConnWindowSize(rpc.Window), grpc.WithReadBufferSize(rpc.Buffer), grpc.WithWriteBufferSize(rpc.Buffer),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
 	if err != nil {
 		return fmt.Errorf("serving: reach the engine: %w", err)

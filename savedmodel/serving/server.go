@@ -219,17 +219,13 @@ func (s *Server) cors(next http.Handler) http.Handler {
 	})
 }
 
-// window is how many bytes a gRPC client may send ahead: a batch of images is
-// megabytes, and a small window costs a round trip for each part of it.
-const window = 16 << 20
-
 func (s *Server) serveGRPC() {
 	if len(s.grpcs) == 0 {
 		return
 	}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(min(s.o.Limits.MaxBody, math.MaxInt32))), grpc.MaxSendMsgSize(math.MaxInt32), grpc.MaxConcurrentStreams(uint32(s.o.Streams)),
-		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.ConnectionTimeout(10 * time.Second), grpc.MaxHeaderListSize(64 << 10),
+		grpc.InitialWindowSize(rpc.Window), grpc.InitialConnWindowSize(rpc.Window), grpc.ConnectionTimeout(10 * time.Second), grpc.MaxHeaderListSize(64 << 10),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.ChainUnaryInterceptor(s.bearer.unary, s.metrics.unary), grpc.ChainStreamInterceptor(s.bearer.stream),

@@ -19,6 +19,15 @@ const (
 	ModelService      = "tensorflow.serving.ModelService"
 )
 
+// How the front and its child speak: tensors are megabytes, so they are sent ahead
+// and in large pieces, and a message is garbage as soon as it is passed on, so a heap
+// may grow to five times what is kept before it is collected.
+const (
+	Window    = 16 << 20
+	Buffer    = 256 << 10
+	GCPercent = 400
+)
+
 // Predictor answers predictions; a TensorFlow child is one.
 type Predictor interface {
 	Predict(ctx context.Context, r *servingpb.PredictRequest) (*servingpb.PredictResponse, error)
