@@ -106,6 +106,16 @@ func kindTimes(times []tfgraph.KindTime, n int64) []api.KindTime {
 	return kinds
 }
 
+// cpuTime is what all threads of this process have computed so far; 0 where it
+// cannot be told.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // peakMemory is the largest resident size of this process so far, in bytes.
 func peakMemory() int64 {
 	var u syscall.Rusage

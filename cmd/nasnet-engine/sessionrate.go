@@ -100,10 +100,11 @@ func timedRuns(ctx context.Context, r api.SessionRateRequest, f func() error) (a
 	}
 	each(func(done int) bool { return done < 1 })
 	result.Runs = 0
-	begin := time.Now()
+	begin, cpu := time.Now(), cpuTime()
 	end := begin.Add(time.Duration(r.Seconds * float64(time.Second)))
 	each(func(int) bool { return time.Now().Before(end) })
 	result.ImagesPerSecond = float64(result.Runs*r.Batch) / time.Since(begin).Seconds()
+	result.CPUSeconds = (cpuTime() - cpu).Seconds()
 	if failed == nil {
 		failed = ctx.Err()
 	}

@@ -51,18 +51,28 @@ type serveBench struct {
 
 // serveRow is one way of asking.
 type serveRow struct {
-	By      string    `json:"by"`
-	Batch   int       `json:"batch"`
-	Clients int       `json:"clients"`
-	Rate    float64   `json:"images_per_second"` // median of the rounds
-	Rates   []float64 `json:"images_per_second_all"`
-	Ratio   float64   `json:"ratio,omitempty"` // over the row it is set against: the bare session, or single images without batching
-	P50     float64   `json:"p50_ms,omitempty"`
-	P99     float64   `json:"p99_ms,omitempty"`
+	By       string    `json:"by"`
+	Batch    int       `json:"batch"`
+	Clients  int       `json:"clients"`
+	Rate     float64   `json:"images_per_second"` // median of the rounds
+	Rates    []float64 `json:"images_per_second_all"`
+	Ratio    float64   `json:"ratio,omitempty"`  // over the row it is set against: the bare session, or single images without batching
+	CPU      float64   `json:"cpu_ms_per_image"` // of the server's processes or the session's, not of the client; median
+	CPUs     []float64 `json:"cpu_ms_per_image_all"`
+	CPURatio float64   `json:"cpu_ratio,omitempty"` // of the other row's over this
+	P50      float64   `json:"p50_ms,omitempty"`
+	P99      float64   `json:"p99_ms,omitempty"`
 
 	against string
 	times   []float64
-	run     func(ctx context.Context) (rate float64, times []float64, err error)
+	run     func(ctx context.Context) (servedLoad, error)
+}
+
+// servedLoad is one measurement.
+type servedLoad struct {
+	rate  float64   // images a second
+	cpu   float64   // milliseconds an image
+	times []float64 // milliseconds of each request
 }
 
 func (a *app) benchServeCommand() *cobra.Command {
@@ -228,10 +238,10 @@ func (a *app) benchServe(ctx context.Context, b serveBench) error {
 		return errors.Join(err, plain.stop(), batched.stop())
 	}
 	errs := a.byTurns("serve", len(rows), b.rounds, func(i int) (string, error) {
-		rate, times, err := rows[i].run(ctx)
-		rows[i].Rates = append(rows[i].Rates, rate)
-		rows[i].times = append(rows[i].times, times...)
-		return fmt.Sprintf("%s %.0f images/s", rows[i].By, rate), err
+		m, err := rows[i].run(ctx)
+		rows[i].Rates, rows[i].CPUs = append(rows[i].Rates, m.rate), append(rows[i].CPUs, m.cpu)
+		rows[i].times = append(rows[i].times, m.times...)
+		return fmt.Sprintf("%s %.0f images/s", rows[i].By, m.rate), err
 	})
 	if err := errors.Join(append(errs, plain.stop(), batched.stop())...); err != nil {
 		return err
@@ -252,8 +262,8 @@ func linked(dir string) (base string, clean func(), err error) {
 
 // rows are the ways of asking, what they are set against first.
 func (b *serveBench) rows(l *engine.Launcher, plain, batched *servedProcess) ([]serveRow, error) {
-	bare := func(signature string, floats bool) func(context.Context) (float64, []float64, error) {
-		return func(ctx context.Context) (float64, []float64, error) {
+	bare := func(signature string, floats bool) func(context.Context) (servedLoad, error) {
+		return func(ctx context.Context) (servedLoad, error) {
 			r := api.SessionRateRequest{
 				ModelDir: b.model, Signature: signature, Batch: b.batch, Floats: floats, Callers: b.callers, Seconds: b.seconds,
 				Threads: api.Threads{InterOp: runtime.NumCPU(), IntraOp: 1},
@@ -263,11 +273,11 @@ func (b *serveBench) rows(l *engine.Launcher, plain, batched *servedProcess) ([]
 			}
 			var out api.SessionRateResult
 			err := call(ctx, l, engine.Job{Command: api.SessionRate, Request: r}, &out)
-			return out.ImagesPerSecond, nil, err
+			return servedLoad{rate: out.ImagesPerSecond, cpu: 1000 * out.CPUSeconds / float64(max(1, out.Runs*b.batch))}, err
 		}
 	}
-	ask := func(clients, batch int, f func(ctx context.Context, i int) error) func(context.Context) (float64, []float64, error) {
-		return func(ctx context.Context) (float64, []float64, error) { return b.load(ctx, clients, batch, f) }
+	ask := func(p *servedProcess, clients, batch int, f func(ctx context.Context, i int) error) func(context.Context) (servedLoad, error) {
+		return func(ctx context.Context) (servedLoad, error) { return b.load(ctx, p, clients, batch, f) }
 	}
 	many, err := b.messages(b.batch)
 	if err != nil {
@@ -291,16 +301,16 @@ func (b *serveBench) rows(l *engine.Launcher, plain, batched *servedProcess) ([]
 	const bareBytes, bareFloats = "bare session, JPEG", "bare session, float32"
 	return []serveRow{
 		{By: bareBytes, Batch: b.batch, Clients: b.callers, run: bare("serving_bytes", false)},
-		{By: "REST, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(b.callers, b.batch, rest(plain, many))},
-		{By: "gRPC, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(b.callers, b.batch, rpc(plain, many))},
+		{By: "REST, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(plain, b.callers, b.batch, rest(plain, many))},
+		{By: "gRPC, JPEG", Batch: b.batch, Clients: b.callers, against: bareBytes, run: ask(plain, b.callers, b.batch, rpc(plain, many))},
 		{By: bareFloats, Batch: b.batch, Clients: b.callers, run: bare("serving_default", true)},
-		{By: "gRPC, float32", Batch: b.batch, Clients: b.callers, against: bareFloats, run: ask(b.callers, b.batch, floats)},
-		{By: "REST, one by one", Batch: 1, Clients: b.clients, run: ask(b.clients, 1, rest(plain, single))},
-		{By: "REST, batching", Batch: 1, Clients: b.clients, against: "REST, one by one", run: ask(b.clients, 1, rest(batched, single))},
-		{By: "gRPC, one by one", Batch: 1, Clients: b.clients, run: ask(b.clients, 1, rpc(plain, single))},
-		{By: "gRPC, batching", Batch: 1, Clients: b.clients, against: "gRPC, one by one", run: ask(b.clients, 1, rpc(batched, single))},
-		{By: "REST, batching, one client", Batch: 1, Clients: 1, run: ask(1, 1, rest(batched, single))},
-		{By: "REST, one by one, one client", Batch: 1, Clients: 1, run: ask(1, 1, rest(plain, single))},
+		{By: "gRPC, float32", Batch: b.batch, Clients: b.callers, against: bareFloats, run: ask(plain, b.callers, b.batch, floats)},
+		{By: "REST, one by one", Batch: 1, Clients: b.clients, run: ask(plain, b.clients, 1, rest(plain, single))},
+		{By: "REST, batching", Batch: 1, Clients: b.clients, against: "REST, one by one", run: ask(batched, b.clients, 1, rest(batched, single))},
+		{By: "gRPC, one by one", Batch: 1, Clients: b.clients, run: ask(plain, b.clients, 1, rpc(plain, single))},
+		{By: "gRPC, batching", Batch: 1, Clients: b.clients, against: "gRPC, one by one", run: ask(batched, b.clients, 1, rpc(batched, single))},
+		{By: "REST, batching, one client", Batch: 1, Clients: 1, run: ask(batched, 1, 1, rest(batched, single))},
+		{By: "REST, one by one, one client", Batch: 1, Clients: 1, run: ask(plain, 1, 1, rest(plain, single))},
 	}, nil
 }
 
@@ -325,12 +335,16 @@ func (b *serveBench) messages(n int) (m messages, err error) {
 	return m, nil
 }
 
-// load has clients ask until the time is over; times are milliseconds a request.
-func (b *serveBench) load(ctx context.Context, clients, batch int, f func(ctx context.Context, i int) error) (float64, []float64, error) {
+// load has clients ask p until the time is over.
+func (b *serveBench) load(ctx context.Context, p *servedProcess, clients, batch int, f func(ctx context.Context, i int) error) (servedLoad, error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var all []float64
 	var errs []error
+	before, err := p.cpu()
+	if err != nil {
+		return servedLoad{}, err
+	}
 	begin := time.Now()
 	end := begin.Add(time.Duration(b.seconds * float64(time.Second)))
 	for client := range clients {
@@ -351,20 +365,22 @@ func (b *serveBench) load(ctx context.Context, clients, batch int, f func(ctx co
 		})
 	}
 	wg.Wait()
-	return float64(len(all)*batch) / time.Since(begin).Seconds(), all, errors.Join(errs...)
+	images := float64(max(1, len(all)*batch))
+	after, err := p.cpu()
+	return servedLoad{rate: images / time.Since(begin).Seconds(), cpu: 1000 * (after - before) / images, times: all}, errors.Join(append(errs, err)...)
 }
 
 func finishServe(rows []serveRow) []serveRow {
-	rate := map[string]float64{}
+	rate, cpu := map[string]float64{}, map[string]float64{}
 	for i := range rows {
 		r := &rows[i]
-		r.Rate = median(r.Rates)
-		rate[r.By] = r.Rate
+		r.Rate, r.CPU = median(r.Rates), median(r.CPUs)
+		rate[r.By], cpu[r.By] = r.Rate, r.CPU
 		if slices.Sort(r.times); len(r.times) > 0 {
 			r.P50, r.P99 = r.times[len(r.times)/2], r.times[len(r.times)*99/100]
 		}
 		if other := rate[r.against]; other > 0 {
-			r.Ratio = r.Rate / other
+			r.Ratio, r.CPURatio = r.Rate/other, cpu[r.against]/max(r.CPU, 1e-9)
 		}
 	}
 	return rows
@@ -380,7 +396,7 @@ func (a *app) serveTable(rows []serveRow) error {
 		if r.Ratio > 0 {
 			ratio = fmt.Sprintf("%.2f x %s", r.Ratio, r.against)
 		}
-		lines = append(lines, []string{r.By, strconv.Itoa(r.Batch), strconv.Itoa(r.Clients), fmt.Sprintf("%.0f", r.Rate), ratio, fmt.Sprintf("%.1f", r.P50), fmt.Sprintf("%.1f", r.P99)})
+		lines = append(lines, []string{r.By, strconv.Itoa(r.Batch), strconv.Itoa(r.Clients), fmt.Sprintf("%.0f", r.Rate), ratio, fmt.Sprintf("%.2f", r.CPU), fmt.Sprintf("%.1f", r.P50), fmt.Sprintf("%.1f", r.P99)})
 	}
-	return term.Table(a.stdout, []string{"by", "images a request", "clients", "images/s", "", "p50 ms", "p99 ms"}, lines)
+	return term.Table(a.stdout, []string{"by", "images a request", "clients", "images/s", "", "CPU ms/image", "p50 ms", "p99 ms"}, lines)
 }

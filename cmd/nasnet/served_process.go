@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/prometheus/procfs"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -114,15 +115,27 @@ func (p *servedProcess) children() ([]int, error) {
 
 // resident is a process's memory in bytes; shared libraries that it has touched count.
 func resident(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	stat, err := statOf(pid)
+	return int64(stat.ResidentMemory()), err
+}
+
+// cpu is the time that the server's processes have computed so far, in seconds.
+func (p *servedProcess) cpu() (float64, error) {
+	pids, err := p.children()
+	sum := 0.0
+	for _, pid := range append(pids, p.cmd.Process.Pid) {
+		stat, e := statOf(pid)
+		sum, err = sum+stat.CPUTime(), errors.Join(err, e)
+	}
+	return sum, err
+}
+
+func statOf(pid int) (procfs.ProcStat, error) {
+	p, err := procfs.NewProc(pid)
 	if err != nil {
-		return 0, err
+		return procfs.ProcStat{}, err
 	}
-	var size, pages int64
-	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
-		return 0, fmt.Errorf("/proc/%d/statm: %w", pid, err)
-	}
-	return pages * int64(os.Getpagesize()), nil
+	return p.Stat()
 }
 
 // post sends a request to predict over REST. Its answer is read, not understood.

@@ -356,6 +356,7 @@ type SessionRateRequest struct {
 type SessionRateResult struct {
 	ImagesPerSecond float64 `json:"images_per_second"`
 	Runs            int     `json:"runs"`
+	CPUSeconds      float64 `json:"cpu_seconds"` // of all threads, in these runs
 }
 
 // FirstStepRequest is a child to be trained for one step.
