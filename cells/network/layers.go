@@ -132,7 +132,7 @@ func (b *builder) conv(s *tfgraph.Scope, l model.Layer, x tfgraph.Tensor) tfgrap
 
 // dense is a product and a bias. For running forward they stand apart:
 // TensorFlow 2.18's fusion of both packs the weights anew in every run, which took
-// a tenth of the time of a mobile network's one image.
+// 4 of the 13 ms of a mobile network's one image.
 func (b *builder) dense(s *tfgraph.Scope, l model.Layer, x tfgraph.Tensor) tfgraph.Tensor {
 	w, bias := b.variable(s, l, 0).Read, b.variable(s, l, 1).Read
 	if b.o.Training {
