@@ -185,11 +185,11 @@ func (b *builder) add(s *tfgraph.Scope, l model.Layer) tfgraph.Tensor {
 // summand is what a sum reads. TensorFlow would fuse a convolution with a bias and
 // the sum behind it into one operation, whose oneDNN kernel (2.18,
 // mkl_conv_ops.cc) keeps the summand in the kernel itself: two runs of one session
-// at once then corrupt the heap. A check of the shape between them, which costs
-// nothing, stands in the way.
+// at once then corrupt the heap. A check of the shape between them stands in the
+// way.
 func (b *builder) summand(s *tfgraph.Scope, l model.Layer, i int) tfgraph.Tensor {
-	x, from := b.input(l, i), l.Inputs[i]
-	if from >= 0 && b.plan.Layers[from].Kind == model.Conv && len(b.plan.Layers[from].Variables) == 2 {
+	x, from := b.input(l, i), b.plan.Layers[l.Inputs[i]]
+	if from.Kind == model.Conv && len(from.Variables) == 2 {
 		return tfgraph.EnsureShape(s, x)
 	}
 	return x

@@ -43,12 +43,7 @@ func Build(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, images tfgraph
 
 // BuildStage is Build for a plan with several inputs, in their order.
 func BuildStage(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, inputs []tfgraph.Tensor, o Options) Output {
-	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers)), relus: map[tfgraph.Tensor]tfgraph.Tensor{}, readers: make([]int, len(plan.Layers))}
-	for _, l := range plan.Layers {
-		for _, x := range l.Inputs {
-			b.readers[x]++
-		}
-	}
+	b := &builder{st: st, plan: plan, o: o, out: make([]tfgraph.Tensor, len(plan.Layers)), relus: map[tfgraph.Tensor]tfgraph.Tensor{}}
 	if o.Training {
 		b.dropMasks(s.Sub("drop_path"), inputs[0])
 	}
@@ -64,14 +59,13 @@ func BuildStage(s *tfgraph.Scope, st *tfgraph.Store, plan *model.Plan, inputs []
 }
 
 type builder struct {
-	st      *tfgraph.Store
-	plan    *model.Plan
-	o       Options
-	out     []tfgraph.Tensor                  // of each layer
-	masks   map[int]tfgraph.Tensor            // of drop-path layers
-	relus   map[tfgraph.Tensor]tfgraph.Tensor // by input
-	readers []int                             // of each layer
-	res     Output
+	st    *tfgraph.Store
+	plan  *model.Plan
+	o     Options
+	out   []tfgraph.Tensor                  // of each layer
+	masks map[int]tfgraph.Tensor            // of drop-path layers
+	relus map[tfgraph.Tensor]tfgraph.Tensor // by input
+	res   Output
 }
 
 func (b *builder) output() Output {
